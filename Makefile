@@ -1,0 +1,221 @@
+# barostat. Targets: all check demo bench install uninstall clean help (make help explains).
+#
+# Sources are found by folder: a file belongs to the binary of its folder. Headers of both
+# compilers are tracked exactly (-MMD -MP), so the two halves of a shared struct cannot drift.
+
+CC	      ?= gcc
+CLANG	      ?= clang
+BPFTOOL	      ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool /usr/local/sbin/bpftool) bpftool)
+LLVM_STRIP    ?= llvm-strip
+PKG_CONFIG    ?= pkg-config
+BUILD	      ?= build
+PREFIX	      ?= /usr/local
+DESTDIR	      ?=
+BINDIR	      ?= $(PREFIX)/bin
+SBINDIR	      ?= $(PREFIX)/sbin
+LIBDIR	      ?= $(PREFIX)/lib
+INCLUDEDIR    ?= $(PREFIX)/include
+MANDIR	      ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR	      ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR    ?= /etc
+CFLAGS	      ?= -O2 -g
+LDFLAGS	      ?=
+BPF	      ?= 1
+SAN	      ?=
+WERROR	      ?= 1
+V	      ?= 0
+
+VERSION	 := $(shell cat VERSION)
+ABI	 := $(firstword $(subst ., ,$(VERSION)))
+
+Q	 := $(if $(filter 1,$(V)),,@)
+say	  = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' '$(1)' '$(2)')
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wundef -Wvla -Wwrite-strings -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+# gcc cannot see atomic fences under the thread sanitizer and says so; clang can.
+ifneq ($(findstring thread,$(SAN)),)
+CC	 := clang
+endif
+cppflags := -D_GNU_SOURCE -DBAROSTAT_VERSION='"$(VERSION)"' -I. -Iinclude -I$(BUILD) $(CPPFLAGS)
+cflags	 := -std=gnu11 $(WARN) -fno-strict-aliasing -fvisibility=hidden $(SANFLAGS) $(CFLAGS)
+ldflags	 := $(SANFLAGS) $(LDFLAGS)
+deps	  = -MMD -MP -MF $(@:.o=.d)
+
+# ---- sources, by who runs them ------------------------------------------------------------------
+bpf_src	   := $(wildcard bpf/*.bpf.c)
+common_src := $(wildcard user/common/*.c)
+cgroup_src := $(wildcard cgroup/*.c)
+lib_src	   := $(wildcard user/lib/*.c)
+cli_src	   := $(wildcard user/cli/*.c)
+daemon_src := $(wildcard user/daemon/*.c)
+# sensors_bpf*.c load the kernel side; sensors_none.c stands in for them in a build without BPF.
+ifeq ($(BPF),1)
+daemon_src := $(filter-out user/daemon/sensors_none.c,$(daemon_src))
+libbpf	   := -lbpf -lelf -lz
+else
+daemon_src := $(filter-out user/daemon/sensors_bpf%.c,$(daemon_src))
+bpf_src	   :=
+libbpf	   :=
+endif
+
+obj	  = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+picobj	  = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
+common_o := $(call obj,$(common_src))
+cgroup_o := $(call obj,$(cgroup_src))
+cli_o	 := $(call obj,$(cli_src))
+daemon_o := $(call obj,$(daemon_src))
+lib_o	 := $(call picobj,$(lib_src))
+skels	 := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(bpf_src))
+unit_src := $(wildcard tests/unit/test_*.c)
+unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
+load_src := $(wildcard tests/load/*.c)
+load_bin := $(patsubst tests/load/%.c,$(BUILD)/tests/load/%,$(load_src))
+bench_src := $(wildcard bench/*.c)
+bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
+# everything of the daemon and the CLI but their main(), for unit tests and benches
+internal := $(BUILD)/libinternal.a
+internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o))
+# the control law alone: what simulators and property tests link, and what scripts/check-pure looks at
+law_src := $(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
+
+daemon_libs := $(libbpf) -lcgroup -linih -ljansson -lpthread
+cli_libs    := -ljansson -lncursesw -ltinfo -lm
+
+shlib	 := libbarostat.so.$(VERSION)
+soname	 := libbarostat.so.$(ABI)
+map	 := packaging/libbarostat.map
+
+.PHONY: all check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench \
+	install uninstall clean help format format-check tidy tests bootstrap
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a
+	@$(if $(filter 1,$(BPF)),,echo "skipped: bpf/ (BPF=0): the daemon will run on the files rung";) \
+	echo "built $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a"
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo "Variables: SAN=address,undefined | SAN=thread, BPF=0, V=1, PREFIX=, DESTDIR=, BUILD=, DEMO_SECONDS="
+
+all: ## everything in build/
+check: ## all four rings of tests (root for the last two)
+demo: ## real engines, live limits, a table and a plot (root)
+bench: ## every benchmark: tables and JSON in build/bench
+install: ## under PREFIX, below DESTDIR
+clean: ## remove build/
+
+bootstrap: ## install the Debian packages that are missing
+	scripts/bootstrap
+
+# ---- kernel side ---------------------------------------------------------------------------------
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror) \
+		-D__TARGET_ARCH_x86 -I. -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@.tmp && mv $@.tmp $@
+
+# ---- user side -----------------------------------------------------------------------------------
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(cppflags) $(cflags) $(deps) -c $< -o $@
+
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$< (pic))
+	$(Q)$(CC) $(cppflags) $(cflags) -fPIC $(deps) -c $< -o $@
+
+$(filter $(BUILD)/obj/user/daemon/sensors_bpf%.o,$(daemon_o)): | $(skels)
+
+$(internal): $(internal_o) $(lib_o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/barostatd: $(BUILD)/obj/user/daemon/main.o $(internal)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ $(daemon_libs)
+
+$(BUILD)/barostat: $(BUILD)/obj/user/cli/main.o $(internal)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ $(cli_libs)
+
+$(BUILD)/libbarostat.a: $(lib_o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/$(shlib): $(lib_o) $(map)
+	$(call say,LD,$@)
+	$(Q)grep -q 'BAROSTAT_$(ABI)\.' $(map) || { echo "$(map): no node for version $(VERSION)" >&2; exit 1; }
+	$(Q)$(CC) $(ldflags) -shared -Wl,-soname,$(soname) -Wl,--version-script,$(map) -Wl,-z,defs -o $@ $(lib_o) \
+		$(if $(SAN),,-Wl,--no-undefined)
+
+$(BUILD)/libbarostat.so: $(BUILD)/$(shlib)
+	$(Q)ln -sf $(shlib) $(BUILD)/$(soname)
+	$(Q)ln -sf $(shlib) $@
+
+# ---- tests ---------------------------------------------------------------------------------------
+$(BUILD)/tests/%: tests/unit/%.c $(internal)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
+		-lcmocka $(daemon_libs) $(cli_libs)
+
+# small programs that put a known load on a cgroup; the sensors' independent truth
+$(BUILD)/tests/load/%: tests/load/%.c
+	@mkdir -p $(@D)
+	$(call say,LOAD,$<)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< -lpthread
+
+$(BUILD)/bench/%: bench/%.c $(internal)
+	@mkdir -p $(@D)
+	$(call say,BENCH,$<)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
+		$(daemon_libs) $(cli_libs)
+
+tests: $(unit_bin) $(load_bin) all
+
+check check-fast check-unit check-cli check-root check-vm check-san check-tree:
+	+scripts/check $(patsubst check-%,%,$(patsubst check,everything,$@))
+
+demo:
+	+scripts/demo
+
+bench:
+	+scripts/bench
+
+bench-programs: $(bench_bin) $(load_bin)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+format-check:
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+tidy: all
+	scripts/tidy
+
+# ---- install -------------------------------------------------------------------------------------
+install: all
+	+scripts/install '$(DESTDIR)' '$(BUILD)' '$(VERSION)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' LIBDIR='$(LIBDIR)' \
+		INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
+		UNITDIR='$(UNITDIR)' SYSCONFDIR='$(SYSCONFDIR)' PREFIX='$(PREFIX)'
+
+uninstall: ## what install put there
+	+scripts/install --remove '$(DESTDIR)' '$(BUILD)' '$(VERSION)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' LIBDIR='$(LIBDIR)' \
+		INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
+		UNITDIR='$(UNITDIR)' SYSCONFDIR='$(SYSCONFDIR)' PREFIX='$(PREFIX)'
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

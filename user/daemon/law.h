@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control law: two pure functions. estimate_update() turns what was sampled of one engine into
+ * what memory is worth to it; policy_decide() turns all estimates into targets with reasons.
+ *
+ * Pure means: integers only, no allocation, no clock, no errno, no log, no statics that change, no
+ * input but the arguments. The same object files are linked into the daemon, the simulator, the
+ * property tests and replay; `scripts/check-pure` keeps it so. Any input is legal, also absurd ones
+ * (counters that go back, 2^63, dt 0): the bounds documented here hold all the same.
+ *
+ * Sizes are bytes, times ns of CLOCK_MONOTONIC, ratios ppm. State is caller-owned plain memory, all
+ * zeros at first, valid to copy at any tick (replay does).
+ */
+#ifndef BAROSTAT_DAEMON_LAW_H
+#define BAROSTAT_DAEMON_LAW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpf/wire.h"
+
+#define LAW_ENGINES_MAX 4096
+#define LAW_GROUPS_MAX	256
+#define LAW_BUCKETS	128
+#define LAW_NO_ENGINE	UINT32_MAX
+#define LAW_PAGE_BYTES	4096ull
+
+enum law_policy {
+	LAW_POLICY_MARGINAL,
+	LAW_POLICY_STATIC, /* weights split the ceiling once; never moves */
+	LAW_POLICY_PROPORTIONAL, /* shares in proportion to weight x recent demand */
+	LAW_POLICY_COUNT
+};
+
+/* Which fields of a sample are measured; the rest are 0 and must not be believed. */
+enum law_valid {
+	LAW_VALID_USAGE = 1u << 0,
+	LAW_VALID_KINDS = 1u << 1, /* anon, file, shmem, kernel, unreclaimable, dirty */
+	LAW_VALID_REFAULTS = 1u << 2, /* kernel refault counters */
+	LAW_VALID_PSI_MEMORY = 1u << 3,
+	LAW_VALID_PSI_IO = 1u << 4,
+	LAW_VALID_LEDGER = 1u << 5, /* stall_ns by cause, from BPF */
+	LAW_VALID_DISTANCES = 1u << 6, /* refault-distance histogram, from BPF */
+	LAW_VALID_CPU = 1u << 7,
+	LAW_VALID_FAULTS = 1u << 8,
+};
+
+/* One engine at one instant. Counters are cumulative and may reset (then the delta counts as 0). */
+struct law_sample {
+	uint32_t valid; /* enum law_valid */
+	uint32_t ghost_sample_shift;
+	uint64_t usage_bytes;
+	uint64_t anon_bytes, file_bytes, shmem_bytes, kernel_bytes, dirty_bytes;
+	uint64_t unreclaimable_bytes; /* anon without swap + shmem + kernel + locked */
+	uint64_t refault_file, refault_anon; /* pages */
+	uint64_t pgfault, pgmajfault, pgscan, pgsteal;
+	uint64_t psi_memory_some_ns, psi_memory_full_ns, psi_io_some_ns, psi_io_full_ns;
+	uint64_t stall_ns[STALL_CAUSES], stall_count[STALL_CAUSES];
+	uint64_t majfault_ns, majfault_count;
+	uint64_t evictions, ghost_refaults, ghost_unknown; /* see bpf/wire.h */
+	uint64_t distance[DISTANCE_BINS];
+	uint64_t cpu_ns; /* CPU time of the engine's tasks */
+	uint64_t limit_hits; /* memory.events high + max, v1 failcnt */
+	uint64_t oom_kills;
+};
+
+/* What the operator said about an engine. */
+struct law_engine {
+	uint64_t min_bytes, max_bytes; /* min <= max <= ceiling, page multiples */
+	uint32_t weight; /* 1..10000, 100 = normal */
+	uint32_t group; /* index into law_params.groups */
+	uint32_t stall_target_ppm; /* 0: none */
+	bool active; /* has a cgroup now; an inactive engine is given nothing */
+	bool manual; /* somebody else set its limit: it keeps manual_bytes, the rest adapts */
+	uint64_t manual_bytes;
+	bool hard; /* targets are limits (hybrid, limit = hard), not protection */
+};
+
+struct law_group {
+	uint64_t min_bytes, max_bytes;
+	uint32_t weight;
+};
+
+struct law_params {
+	enum law_policy policy;
+	uint64_t ceiling_bytes;
+	uint64_t reserve_bytes; /* never handed out; sum of targets <= ceiling - reserve */
+	uint64_t burst_bytes; /* part of the rest kept free for engines whose demand jumps */
+	uint32_t gamma_ppm; /* objective: 1000000 total throughput, 0 proportional fairness */
+	uint32_t groups;
+	struct law_group group[LAW_GROUPS_MAX];
+};
+
+/*
+ * Rates and estimates of one engine; written by estimate_update() only. Rates are EWMAs.
+ */
+struct law_estimate {
+	uint64_t updated_ns; /* 0: never */
+	uint64_t dt_ns; /* between the last two samples */
+	struct law_sample last; /* to take deltas against */
+	uint32_t updates;
+
+	uint32_t stall_ppm; /* stalled share of time, this interval: max of ledger, PSI memory, PSI io of refaults */
+	uint32_t stall_avg_ppm; /* EWMA */
+	uint64_t stall_ns_per_s; /* by the ledger (sum over tasks; may exceed 1e9) */
+	uint64_t refaults_per_s, faults_per_s, majfaults_per_s, evictions_per_s;
+	uint64_t refault_cost_ns; /* measured stall per refault, EWMA */
+	int64_t usage_velocity_bytes_per_s; /* signed EWMA of d usage / dt */
+	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity; UINT64_MAX: never */
+	uint64_t working_set_bytes; /* best guess: usage that is reused + what refaults would need */
+	uint64_t idle_bytes; /* usage that nothing was stalled for lately */
+	uint32_t confidence_ppm; /* in the curve, by the number of samples behind it */
+	bool streaming; /* evicts much, refaults nothing: more memory earns nothing */
+	bool at_limit; /* usage within one step of the limit in force */
+	bool filling; /* usage well below what it was given: gets no more yet */
+
+	/* curve: stall saved per busy second if memory reached through bucket b (see estimate.c) */
+	uint64_t bucket_bytes;
+	uint32_t curve[LAW_BUCKETS];
+	uint64_t base_bytes; /* usage at the last eviction */
+	uint64_t busy_ppm; /* kappa of the law */
+	uint64_t scratch[48]; /* private to estimate.c */
+};
+
+/* Why a target is what it is. One word each in policy_reason_name(). */
+enum law_reason {
+	LAW_REASON_NONE, /* nothing changed: no pressure worth moving memory for */
+	LAW_REASON_START, /* first target */
+	LAW_REASON_GAIN, /* received: stalls here cost more than at the donor */
+	LAW_REASON_DONATE, /* gave: its memory was worth less than the receiver's stall */
+	LAW_REASON_IDLE, /* gave memory it does not use */
+	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit, and memory free */
+	LAW_REASON_STREAM, /* kept small: reads without reuse */
+	LAW_REASON_FLOOR, /* raised to its minimum or to what cannot be reclaimed */
+	LAW_REASON_CEILING, /* scaled down: the sum did not fit */
+	LAW_REASON_FILLING, /* wants, but has not yet used what it has */
+	LAW_REASON_HYSTERESIS, /* wants, but the gain does not clearly exceed the loss */
+	LAW_REASON_NOISE, /* wants, but too few samples speak for it */
+	LAW_REASON_MANUAL, /* somebody else's limit is respected */
+	LAW_REASON_OVERCOMMITTED, /* floors and unreclaimable memory exceed the ceiling: nothing grows */
+	LAW_REASON_POLICY, /* static or proportional share */
+	LAW_REASON_INACTIVE,
+	LAW_REASON_COUNT
+};
+
+enum law_clamp {
+	LAW_CLAMP_MIN = 1u << 0,
+	LAW_CLAMP_MAX = 1u << 1,
+	LAW_CLAMP_UNRECLAIMABLE = 1u << 2,
+	LAW_CLAMP_GROUP_MIN = 1u << 3,
+	LAW_CLAMP_GROUP_MAX = 1u << 4,
+	LAW_CLAMP_CEILING = 1u << 5,
+	LAW_CLAMP_STEP = 1u << 6,
+};
+
+struct law_decision {
+	uint64_t target_bytes; /* page multiple; the memory this engine should have */
+	uint64_t before_bytes; /* target of the tick before */
+	enum law_reason reason;
+	uint32_t clamps; /* enum law_clamp */
+	uint32_t peer; /* main donor or receiver, LAW_NO_ENGINE */
+	uint32_t gain_ppm; /* stalled time expected to end at the receiver (weighted) */
+	uint32_t loss_ppm; /* stalled time expected to begin at the donor (weighted) */
+	bool stream; /* cap it at the target */
+};
+
+/* Per engine memory of policy_decide(). target_bytes is set by the daemon on adoption. */
+struct law_engine_state {
+	uint64_t target_bytes; /* 0: none yet */
+	uint64_t step_bytes;
+	uint64_t last_move_ns;
+	int32_t direction; /* sign of the last move */
+	uint32_t hysteresis_ppm;
+	uint64_t scratch[16];
+};
+
+struct law_state {
+	uint64_t ticks;
+	uint64_t scratch[16];
+	struct law_engine_state engine[LAW_ENGINES_MAX];
+};
+
+/* Working memory of policy_decide(), so that it neither allocates nor needs a large stack. */
+struct law_workspace;
+uint64_t law_workspace_bytes(uint32_t engines);
+
+/*
+ * Folds one sample into the estimate. `limit_bytes` is what the engine was given at that time (its
+ * target). O(DISTANCE_BINS).
+ */
+void estimate_update(struct law_estimate *e, const struct law_params *params,
+		     const struct law_engine *engine, const struct law_sample *sample,
+		     uint64_t limit_bytes, uint64_t now_ns);
+
+/*
+ * New targets for all n engines. For ANY input:
+ *   - sum of targets of active engines <= ceiling - reserve, unless floors and unreclaimable memory
+ *     alone exceed it; then no target grows and the reason says OVERCOMMITTED;
+ *   - min <= target <= max for active, non-manual engines (in the same exception scaled down
+ *     towards unreclaimable memory, in proportion);
+ *   - a group's sum keeps to the group's bounds where its engines' own bounds allow it;
+ *   - a target is a whole number of pages; no engine gives and receives in one tick;
+ *   - nothing stalls, refaults, grows or changes => no target changes;
+ *   - same input, same output, bit for bit.
+ * `urgent` is the engine whose stall onset woke the loop early, LAW_NO_ENGINE on a regular tick:
+ * then only free and idle memory is granted, to that engine, at once.
+ */
+void policy_decide(struct law_state *state, const struct law_params *params,
+		   const struct law_engine *engine, const struct law_sample *sample,
+		   const struct law_estimate *estimate, uint32_t n, uint32_t urgent,
+		   uint64_t now_ns, struct law_workspace *workspace,
+		   struct law_decision *ret_decision);
+
+const char *policy_name(enum law_policy policy); /* "marginal" */
+/* -1 when there is no such policy. */
+int policy_from_name(const char *name);
+const char *policy_reason_name(enum law_reason reason); /* "gain" */
+
+#endif
