@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All of libbarostat. Each header also stands alone. */
+#ifndef BAROSTAT_BAROSTAT_H
+#define BAROSTAT_BAROSTAT_H
+
+#include <barostat/page.h>
+
+#endif
