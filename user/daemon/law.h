@@ -92,6 +92,35 @@ struct law_params {
 };
 
 /*
+ * What the estimate remembers between samples, private to the law. Fractions are in 1/2^20
+ * (LAW_ONE of law_math.h).
+ */
+struct law_memory {
+	uint64_t folded_ns; /* the curve was last updated then */
+	uint64_t fold_samples; /* sampled refaults since then */
+	uint64_t fold_stall; /* a stall was seen since then */
+	uint64_t fold_evictions; /* pages evicted since then */
+	uint64_t parallelism_16; /* tasks that run or wait for memory at once, 16.16, >= 1 */
+	uint64_t refault_stall; /* EWMA: share of task time that waits for what memory would cure */
+	uint64_t interval_stall; /* the same, last interval */
+	uint64_t kappa; /* busy_ppm with more digits */
+	uint64_t kappa_now; /* last interval */
+	uint64_t psi_carry_memory_ns, psi_carry_io_ns; /* PSI totals come in lumps; see estimate.c */
+	uint64_t samples_per_s_8; /* EWMA of sampled refaults, 24.8 */
+	uint64_t inflow_peak_per_s; /* pages, slowly forgotten: how fast this engine can fill */
+	uint64_t forget_ns; /* busy time not yet taken off the remembered side */
+	uint64_t stream_ns; /* for how long it has looked like a stream (up) or not (down) */
+	uint64_t reach_bytes; /* without distances: how far the curve is spread */
+	uint64_t anchor_base_bytes, anchor_stall; /* where the reach was last judged */
+	uint64_t anon_step_bytes, anon_peak_bytes;
+	uint32_t hull; /* steepest mean slope of the curve above the target, per bucket */
+	uint32_t boundary; /* mean density just outside: what a page just inside is worth at least */
+	uint32_t above; /* sum of the curve above base */
+	uint32_t top; /* buckets at and above are zero */
+	uint64_t spare[8];
+};
+
+/*
  * Rates and estimates of one engine; written by estimate_update() only. Rates are EWMAs.
  */
 struct law_estimate {
@@ -118,8 +147,8 @@ struct law_estimate {
 	uint64_t bucket_bytes;
 	uint32_t curve[LAW_BUCKETS];
 	uint64_t base_bytes; /* usage at the last eviction */
-	uint64_t busy_ppm; /* kappa of the law */
-	uint64_t scratch[48]; /* private to estimate.c */
+	uint64_t busy_ppm; /* kappa of the law: how busy it is when it is not stalled */
+	struct law_memory memory; /* private to the law */
 };
 
 /* Why a target is what it is. One word each in policy_reason_name(). */
@@ -170,13 +199,17 @@ struct law_engine_state {
 	uint64_t step_bytes;
 	uint64_t last_move_ns;
 	int32_t direction; /* sign of the last move */
-	uint32_t hysteresis_ppm;
-	uint64_t scratch[16];
+	uint32_t hysteresis_ppm; /* multiplier, 1000000 = none yet; 0 counts as that */
+	uint64_t limit_hits; /* of the last sample */
+	uint64_t granted_ns; /* last grant from free memory */
+	uint64_t spare[4];
 };
 
 struct law_state {
 	uint64_t ticks;
-	uint64_t scratch[16];
+	uint64_t planned_ns; /* the planner last ran then */
+	uint64_t decided_ns;
+	uint64_t spare[13];
 	struct law_engine_state engine[LAW_ENGINES_MAX];
 };
 
