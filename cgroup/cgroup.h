@@ -96,6 +96,7 @@ struct cg_abilities {
 	bool has_psi; /* per-cgroup pressure files */
 	bool has_swap; /* swap is on, so that anonymous memory can be reclaimed */
 	bool psi_any_window; /* PSI triggers with windows shorter than 2 s are accepted */
+	uint32_t memory_hierarchy_id; /* 0 on v2; the number in /proc/PID/cgroup on hybrid */
 	char memory_mount[CG_PATH_MAX]; /* e.g. /sys/fs/cgroup or /sys/fs/cgroup/memory */
 	char psi_mount[CG_PATH_MAX]; /* unified tree; "" when none */
 };
@@ -144,6 +145,9 @@ int cg_node_limits(struct cg_node *n, struct cg_limits *ret_limits);
 int cg_node_stat(struct cg_node *n, struct cg_stat *ret_stat);
 int cg_node_events(struct cg_node *n, struct cg_events *ret_events);
 int cg_node_pressure(struct cg_node *n, enum cg_pressure_kind kind, struct cg_pressure *ret);
+/* CPU time of the tasks, cumulative ns: cpu.stat usage_usec of the unified tree (it is there without
+ * the cpu controller too). -EOPNOTSUPP where there is none. */
+int cg_node_cpu(struct cg_node *n, uint64_t *ret_cpu_ns);
 /* Whether any process is in the cgroup or below it. */
 int cg_node_populated(struct cg_node *n, bool *ret_populated);
 /* PIDs directly in it and below; returns how many there are, fills at most max. */

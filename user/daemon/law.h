@@ -132,6 +132,7 @@ struct law_estimate {
 	uint32_t stall_ppm; /* stalled share of time, this interval: max of ledger, PSI memory, PSI io of refaults */
 	uint32_t stall_avg_ppm; /* EWMA */
 	uint64_t stall_ns_per_s; /* by the ledger (sum over tasks; may exceed 1e9) */
+	uint64_t stall_cause_ns_per_s[STALL_CAUSES]; /* the same by enum stall_cause */
 	uint64_t refaults_per_s, faults_per_s, majfaults_per_s, evictions_per_s;
 	uint64_t refault_cost_ns; /* measured stall per refault, EWMA */
 	int64_t usage_velocity_bytes_per_s; /* signed EWMA of d usage / dt */
