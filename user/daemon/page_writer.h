@@ -82,7 +82,8 @@ struct page_header_values {
  *  -EBUSY	another daemon holds this page (PATH.lock)
  *  -ENOSPC	no room for it: every byte is allocated here, so that no later write can fail
  *  -ENOENT, -EACCES, -EROFS, ...	the directory is not there or not writable
- *  -EINVAL	slots is 0 or above BARO_PAGE_SLOTS_MAX, or the path is a directory
+ *  -EINVAL	slots is 0 or above BARO_PAGE_SLOTS_MAX, mode lets others write (readers refuse
+ *		such a page), or the path is a directory
  *  -ENAMETOOLONG, -ENOMEM
  */
 int page_writer_open(const char *path, uint32_t slots, mode_t mode, struct page_writer **ret,
@@ -97,6 +98,9 @@ void page_writer_close(struct page_writer *w, bool leave_stale);
 
 /* How many slots there are; at least what was asked for. */
 uint32_t page_writer_slots(const struct page_writer *w);
+
+/* The slot as published, for the writing thread alone: no seqlock is needed there. */
+const struct baro_slot *page_writer_slot(const struct page_writer *w, uint32_t i);
 
 /*
  * Gives slot i to an engine, or tells new facts about the engine that has it. References held by
@@ -115,8 +119,9 @@ void page_writer_free(struct page_writer *w, uint32_t i);
 
 /*
  * Publishes the header with a lease of lease_ns from now, and, when `wake` or when since the last
- * commit some engine's level, state, budget, release request or grant epoch changed or a slot
- * changed hands, moves the generation and wakes all waiters. Returns whether it woke.
+ * commit the host's level, some engine's level, state, budget, release request or grant epoch
+ * changed or a slot changed hands, moves the generation and wakes all waiters. Returns whether it
+ * woke.
  */
 bool page_writer_commit(struct page_writer *w, const struct page_header_values *values,
 			uint64_t now_ns, uint64_t lease_ns, bool wake);
