@@ -88,7 +88,7 @@ shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
 map	 := packaging/libbarostat.map
 
-.PHONY: all check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench \
+.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench \
 	install uninstall clean help format format-check tidy tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -181,6 +181,26 @@ $(BUILD)/bench/%: bench/%.c $(internal)
 	$(call say,BENCH,$<)
 	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
 		$(daemon_libs) $(cli_libs)
+
+# Any bytes as input (clang's libFuzzer, the address and undefined sanitizers).
+FUZZ_SECONDS ?= 60
+fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/units.c user/common/suggest.c
+$(BUILD)/fuzz/%: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)$(CLANG) $(cppflags) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $(filter %.c,$^) -linih
+
+fuzz: $(fuzz_bin) ## any bytes as input, FUZZ_SECONDS= for each program (clang)
+	@for f in $(fuzz_bin); do \
+		n=$${f##*/fuzz_}; log=$$f.log; mkdir -p $(BUILD)/fuzz/$$n.corpus; \
+		echo "$$f, $(FUZZ_SECONDS) s, log $$log"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/fuzz/ \
+			-print_final_stats=1 $(BUILD)/fuzz/$$n.corpus tests/fuzz/$$n.corpus 2>$$log || \
+			{ tail -40 $$log; exit 1; }; \
+		grep stat:: $$log; \
+	done
 
 tests: $(unit_bin) $(load_bin) all
 
