@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The invariants of limits.h over random inputs, and the rows of its table by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "user/common/units.h"
+#include "user/daemon/law.h"
+#include "user/daemon/limits.h"
+
+static uint64_t seed = 0x9e3779b97f4a7c15ull;
+
+static uint64_t next_random(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed;
+}
+
+/* Sizes of every magnitude, absurd ones too. */
+static uint64_t random_bytes(void)
+{
+	uint64_t r = next_random();
+
+	if (r % 50 == 0)
+		return UINT64_MAX;
+	return next_random() >> (r % 64);
+}
+
+static void check_order(const struct limits_input *in, const struct cg_limits *l)
+{
+	uint64_t least = in->unreclaimable_bytes;
+
+	for (int w = 0; w < CG_LIMIT_COUNT; w++)
+		if (l->bytes[w] != BYTES_NO_LIMIT && (in->soft || w == CG_LIMIT_MAX))
+			assert_int_equal(l->bytes[w] % LAW_PAGE_BYTES, 0);
+	if (in->soft) {
+		assert_true(l->bytes[CG_LIMIT_MIN] <= l->bytes[CG_LIMIT_LOW]);
+		assert_true(l->bytes[CG_LIMIT_LOW] <= l->bytes[CG_LIMIT_HIGH]);
+		assert_true(l->bytes[CG_LIMIT_LOW] <= l->bytes[CG_LIMIT_MAX]);
+		assert_true(l->bytes[CG_LIMIT_HIGH] == BYTES_NO_LIMIT ||
+			    l->bytes[CG_LIMIT_HIGH] <= l->bytes[CG_LIMIT_MAX]);
+		assert_true(l->bytes[CG_LIMIT_HIGH] >= least);
+	}
+	assert_true(l->bytes[CG_LIMIT_MAX] >= least);
+}
+
+static void limits_are_ordered_whatever_comes_in(void **state)
+{
+	for (int i = 0; i < 2000000; i++) {
+		struct limits_input in = {
+			.soft = next_random() & 1,
+			.stream = next_random() & 1,
+			.spare_high = next_random() % 8 == 0,
+			.target_bytes = random_bytes(),
+			.min_bytes = random_bytes(),
+			.max_bytes = random_bytes(),
+			.unreclaimable_bytes = random_bytes(),
+			.usage_bytes = random_bytes(),
+			.anon_bytes = random_bytes(),
+			.ceiling_bytes = random_bytes(),
+			.others_floor_bytes = random_bytes(),
+			.engines = next_random() % 5000,
+			.origin = { { 0, 0, BYTES_NO_LIMIT, BYTES_NO_LIMIT } },
+		};
+		struct cg_limits l;
+
+		limits_want(&in, &l);
+		check_order(&in, &l);
+	}
+}
+
+static struct limits_input reader(void)
+{
+	return (struct limits_input){ .soft = true,
+				      .target_bytes = 400 * MIB,
+				      .min_bytes = 16 * MIB,
+				      .max_bytes = 900 * MIB,
+				      .unreclaimable_bytes = 10 * MIB,
+				      .usage_bytes = 380 * MIB,
+				      .anon_bytes = 8 * MIB,
+				      .ceiling_bytes = 1000 * MIB,
+				      .others_floor_bytes = 200 * MIB,
+				      .engines = 2,
+				      .origin = { { 0, 0, BYTES_NO_LIMIT, BYTES_NO_LIMIT } } };
+}
+
+static void a_file_engine_is_protected_and_loosely_capped(void **state)
+{
+	struct limits_input in = reader();
+	struct cg_limits l;
+
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MIN], 16 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_LOW], 400 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_HIGH], 500 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 792 * MIB);
+}
+
+static void a_stream_is_capped_at_its_target(void **state)
+{
+	struct limits_input in = reader();
+	struct cg_limits l;
+
+	in.stream = true;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_HIGH], 400 * MIB);
+}
+
+static void an_anonymous_engine_has_no_high(void **state)
+{
+	struct limits_input in = reader();
+	struct cg_limits l;
+
+	in.anon_bytes = in.unreclaimable_bytes = 300 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_HIGH], BYTES_NO_LIMIT);
+	assert_true(l.bytes[CG_LIMIT_MAX] < in.ceiling_bytes);
+}
+
+static void a_hard_target_is_the_limit_and_nothing_else_is_touched(void **state)
+{
+	struct limits_input in = reader();
+	struct cg_limits l;
+
+	in.soft = false;
+	in.origin.bytes[CG_LIMIT_LOW] = 3 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 400 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_LOW], 3 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_HIGH], BYTES_NO_LIMIT);
+	in.unreclaimable_bytes = 500 * MIB;
+	limits_want(&in, &l);
+	assert_true(l.bytes[CG_LIMIT_MAX] >= 500 * MIB + limits_headroom(500 * MIB));
+}
+
+static void claims_and_room(void **state)
+{
+	struct cg_limits l = { { 1 * MIB, 50 * MIB, BYTES_NO_LIMIT, BYTES_NO_LIMIT } };
+
+	assert_int_equal(limits_claim(true, false, &l, 80 * MIB), 50 * MIB);
+	assert_int_equal(limits_claim(false, false, &l, 80 * MIB), BYTES_NO_LIMIT);
+	assert_int_equal(limits_claim(false, true, &l, 80 * MIB), 80 * MIB);
+	assert_int_equal(limits_room(100 * MIB, 5 * MIB, 50 * MIB), 45 * MIB);
+	assert_int_equal(limits_room(100 * MIB, 5 * MIB, BYTES_NO_LIMIT), 0);
+	assert_int_equal(limits_room(4 * MIB, 5 * MIB, 0), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(limits_are_ordered_whatever_comes_in),
+		cmocka_unit_test(a_file_engine_is_protected_and_loosely_capped),
+		cmocka_unit_test(a_stream_is_capped_at_its_target),
+		cmocka_unit_test(an_anonymous_engine_has_no_high),
+		cmocka_unit_test(a_hard_target_is_the_limit_and_nothing_else_is_touched),
+		cmocka_unit_test(claims_and_room),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "user/daemon/limits.h"
+
+#include "user/common/units.h"
+#include "user/daemon/law.h"
+
+#define CAP_SLACK_SHIFT 2 /* a file engine may stand 1/4 above its target */
+#define CAP_SLACK_MIN   (8 * MIB)
+#define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
+
+static uint64_t page_down(uint64_t bytes)
+{
+	return bytes == BYTES_NO_LIMIT ? bytes : bytes & ~(LAW_PAGE_BYTES - 1);
+}
+
+static uint64_t page_up(uint64_t bytes)
+{
+	return bytes > BYTES_NO_LIMIT - LAW_PAGE_BYTES ? BYTES_NO_LIMIT
+						       : page_down(bytes + LAW_PAGE_BYTES - 1);
+}
+
+uint64_t limits_headroom(uint64_t unreclaimable_bytes)
+{
+	return max_u64(2 * MIB, page_up(unreclaimable_bytes / 32));
+}
+
+static uint64_t least_limit(const struct limits_input *in)
+{
+	return page_up(
+	    sat_add_u64(in->unreclaimable_bytes, limits_headroom(in->unreclaimable_bytes)));
+}
+
+/* The loose cap of section 11.3: streams at their target, file engines 5/4, anonymous ones none. */
+static uint64_t cap_of(const struct limits_input *in)
+{
+	if (in->spare_high)
+		return BYTES_NO_LIMIT;
+	if (in->stream)
+		return in->target_bytes;
+	if (in->anon_bytes > in->usage_bytes / 2)
+		return BYTES_NO_LIMIT;
+	return sat_add_u64(in->target_bytes,
+			   max_u64(in->target_bytes >> CAP_SLACK_SHIFT, CAP_SLACK_MIN));
+}
+
+static void want_soft(const struct limits_input *in, struct cg_limits *ret)
+{
+	uint64_t least = least_limit(in);
+	uint64_t backstop = sat_sub_u64(in->ceiling_bytes, in->others_floor_bytes);
+	uint64_t share = in->ceiling_bytes / FLOOR_SHARE / max_u64(in->engines, 1);
+
+	backstop -= backstop / 100;
+	ret->bytes[CG_LIMIT_MIN] = page_down(min_u64(in->min_bytes, share));
+	ret->bytes[CG_LIMIT_LOW] = page_down(in->target_bytes);
+	ret->bytes[CG_LIMIT_MAX] = max_u64(page_down(min_u64(backstop, in->max_bytes)), least);
+	ret->bytes[CG_LIMIT_HIGH] = max_u64(page_down(cap_of(in)), least);
+	/* A cap above the backstop caps nothing. */
+	if (ret->bytes[CG_LIMIT_HIGH] > ret->bytes[CG_LIMIT_MAX])
+		ret->bytes[CG_LIMIT_HIGH] = BYTES_NO_LIMIT;
+	ret->bytes[CG_LIMIT_LOW] = min_u64(
+	    ret->bytes[CG_LIMIT_LOW], min_u64(ret->bytes[CG_LIMIT_HIGH], ret->bytes[CG_LIMIT_MAX]));
+	ret->bytes[CG_LIMIT_MIN] = min_u64(ret->bytes[CG_LIMIT_MIN], ret->bytes[CG_LIMIT_LOW]);
+}
+
+void limits_want(const struct limits_input *in, struct cg_limits *ret)
+{
+	if (in->soft) {
+		want_soft(in, ret);
+		return;
+	}
+	*ret = in->origin;
+	ret->bytes[CG_LIMIT_MAX] = max_u64(page_down(in->target_bytes), least_limit(in));
+}
+
+uint64_t limits_claim(bool soft, bool manual, const struct cg_limits *actual, uint64_t usage_bytes)
+{
+	if (soft)
+		return actual->bytes[CG_LIMIT_LOW];
+	if (manual)
+		return min_u64(actual->bytes[CG_LIMIT_MAX], max_u64(usage_bytes, LAW_PAGE_BYTES));
+	return actual->bytes[CG_LIMIT_MAX];
+}
+
+uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes)
+{
+	return sat_sub_u64(sat_sub_u64(ceiling_bytes, reserve_bytes), claims_bytes);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From targets to cgroup limits: pure. Two modes per engine.
+ *
+ * soft (v2, under the common parent whose memory.max is the ceiling): the target is memory.low,
+ * memory.high a loose cap for file engines and the target itself for streams, memory.max a backstop
+ * that makes a leaking engine meet its own limit before the parent's. Why: law.md, "Actuators".
+ * hard (hybrid, `limit = hard`, engines without a common parent): the target is the limit.
+ */
+#ifndef BAROSTAT_DAEMON_LIMITS_H
+#define BAROSTAT_DAEMON_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cgroup/cgroup.h"
+
+/* What is kept above memory that cannot be reclaimed, so that a limit never throttles or kills
+ * for a few pages of growth between two ticks: 1/32 of it, at least 2 MiB. */
+uint64_t limits_headroom(uint64_t unreclaimable_bytes);
+
+struct limits_input {
+	bool soft;
+	bool stream; /* the law caps it at its target */
+	bool spare_high; /* the freeze watchdog lifted memory.high */
+	uint64_t target_bytes, min_bytes, max_bytes; /* of the law and the operator */
+	uint64_t unreclaimable_bytes, usage_bytes, anon_bytes, dirty_bytes;
+	uint64_t ceiling_bytes; /* in force, of the parent */
+	uint64_t others_floor_bytes; /* sum over the other engines of max(min, unreclaimable) */
+	uint64_t engines; /* active ones */
+	struct cg_limits origin; /* left as it was where we set nothing */
+};
+
+/*
+ * The limits an engine should have. Always: min <= low <= high <= max; high and max not below
+ * unreclaimable + headroom; whole pages.
+ */
+void limits_want(const struct limits_input *in, struct cg_limits *ret);
+
+/* What an engine holds of the ceiling while `actual` is in force: its protection (soft) or its
+ * limit (hard). A manual engine without a limit holds what it uses. */
+uint64_t limits_claim(bool soft, bool manual, const struct cg_limits *actual, uint64_t usage_bytes);
+
+/* How much more may be handed out now: ceiling - reserve - claims, 0 when nothing. */
+uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes);
+
+#endif
