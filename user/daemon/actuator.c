@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "user/daemon/actuator.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/common/clock.h"
+#include "user/common/log.h"
+#include "user/common/units.h"
+
+#define STACK_BYTES      ((size_t)128 * 1024)
+#define INTERRUPT_SIGNAL SIGUSR1
+#define PAGE_BYTES       4096ull
+/* So many bites in a row may free nothing before a lowering is given up until the next wish. */
+#define FRUITLESS_MAX 3
+
+enum job_state { JOB_IDLE, JOB_QUEUED, JOB_RUNNING };
+
+struct job {
+	struct cg_node *node;
+	enum job_state state;
+	bool lowering[CG_LIMIT_COUNT];
+	bool verify[CG_LIMIT_COUNT]; /* raised while a write was under way: look again, repair */
+	uint64_t target[CG_LIMIT_COUNT];
+	pthread_t thread; /* when running */
+	struct actuator_result result;
+};
+
+/* A node whose engine is gone while a thread is still inside the kernel with it. */
+struct actuator {
+	pthread_mutex_t lock;
+	pthread_cond_t work, idle;
+	struct job **job; /* by slot; allocated at bind, so that an orphan can outlive its slot */
+	struct job **queue; /* ring */
+	uint32_t capacity, queue_head, queued, threads, waiting, running;
+	pthread_t thread[ACTUATOR_THREADS_MAX];
+	enum cg_kind kind;
+	uint64_t bite_bytes;
+	int wake_fd;
+	bool stop;
+};
+
+/* The signal's only purpose is to make a blocking write return early. */
+static void interrupted(int sig)
+{
+}
+
+static void job_free(struct job *j)
+{
+	cg_node_close(j->node);
+	free(j);
+}
+
+static bool job_has_work(const struct job *j)
+{
+	for (int w = 0; w < CG_LIMIT_COUNT; w++)
+		if (j->lowering[w] || j->verify[w])
+			return true;
+	return false;
+}
+
+/*
+ * One bite downwards. v1 frees what is asked or refuses (-EBUSY) and keeps the old limit. On v2
+ * the memory is reclaimed first and the limit follows the usage down, because a memory.max below
+ * what cannot be reclaimed kills, and a memory.high there freezes.
+ */
+static int lower_bite(const struct actuator *a, struct cg_node *node, enum cg_limit which,
+		      uint64_t actual, uint64_t target, uint64_t *ret_actual, uint64_t *ret_freed)
+{
+	uint64_t usage, from, step, freed = 0;
+	int r;
+
+	r = cg_node_usage(node, &usage);
+	if (r < 0)
+		return r;
+	from = min_u64(actual, (sat_add_u64(usage, PAGE_BYTES - 1)) & ~(PAGE_BYTES - 1));
+	step = from > target && from - target > a->bite_bytes ? from - a->bite_bytes : target;
+	if (a->kind != CG_KIND_HYBRID && usage > step) {
+		r = cg_node_reclaim(node, usage - step, &freed);
+		if (r < 0 && r != -EOPNOTSUPP && r != -EINTR)
+			return r;
+		r = cg_node_usage(node, &usage);
+		if (r < 0)
+			return r;
+		step = max_u64(step, (usage + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1));
+	}
+	if (step >= actual) {
+		*ret_actual = actual;
+		*ret_freed = freed;
+		return 0;
+	}
+	r = cg_node_set_limit(node, which, step, ret_actual);
+	if (r < 0)
+		return r;
+	*ret_freed = a->kind == CG_KIND_HYBRID ? sat_sub_u64(usage, step) : freed;
+	return 0;
+}
+
+/* With the lock held; drops it around system calls. */
+static void lower(struct actuator *a, struct job *j, enum cg_limit which)
+{
+	unsigned int fruitless = 0;
+
+	while (j->lowering[which] && !a->stop) {
+		uint64_t target = j->target[which], before = j->result.actual[which];
+		uint64_t actual = before, freed = 0;
+		int r;
+
+		pthread_mutex_unlock(&a->lock);
+		r = lower_bite(a, j->node, which, before, target, &actual, &freed);
+		pthread_mutex_lock(&a->lock);
+		if (r == -EINTR)
+			continue;
+		j->result.bytes_reclaimed += freed;
+		if (!j->lowering[which]) {
+			/* Raised meanwhile: what was read back is the raiser's business. */
+			j->verify[which] = true;
+			return;
+		}
+		if (r == 0) {
+			j->result.actual[which] = actual;
+			j->result.touched[which] = true;
+			fruitless = actual < before || freed ? 0 : fruitless + 1;
+			if (fruitless > FRUITLESS_MAX)
+				r = -EBUSY;
+		}
+		if (r < 0 || actual <= j->target[which]) {
+			j->result.error = r;
+			j->lowering[which] = false;
+		}
+	}
+}
+
+/* A raise overlapped with one of our writes: whichever landed last, the target must stand. */
+static void repair(struct actuator *a, struct job *j, enum cg_limit which)
+{
+	uint64_t target = j->target[which], actual;
+	int r;
+
+	j->verify[which] = false;
+	pthread_mutex_unlock(&a->lock);
+	r = cg_node_raise_limit(j->node, which, target, &actual);
+	pthread_mutex_lock(&a->lock);
+	if (r == 0) {
+		j->result.actual[which] = actual;
+		j->result.touched[which] = true;
+	}
+}
+
+static void run_job(struct actuator *a, struct job *j)
+{
+	j->state = JOB_RUNNING;
+	j->thread = pthread_self();
+	j->result.busy_since_ns = clock_now_ns();
+	a->running++;
+	while (!a->stop && job_has_work(j)) {
+		for (int w = 0; w < CG_LIMIT_COUNT; w++) {
+			if (j->lowering[w])
+				lower(a, j, (enum cg_limit)w);
+			if (j->verify[w])
+				repair(a, j, (enum cg_limit)w);
+		}
+	}
+	a->running--;
+	j->state = JOB_IDLE;
+	j->result.busy_since_ns = 0;
+	if (!j->result.busy) /* unbound meanwhile: nobody else knows of it */
+		job_free(j);
+	else
+		j->result.busy = false;
+}
+
+static void *worker(void *arg)
+{
+	struct actuator *a = arg;
+
+	pthread_mutex_lock(&a->lock);
+	while (!a->stop) {
+		struct job *j;
+		uint64_t one = 1;
+
+		if (!a->queued) {
+			if (!a->running)
+				pthread_cond_broadcast(&a->idle);
+			a->waiting++;
+			pthread_cond_wait(&a->work, &a->lock);
+			a->waiting--;
+			continue;
+		}
+		j = a->queue[a->queue_head];
+		a->queue_head = (a->queue_head + 1) % a->capacity;
+		a->queued--;
+		run_job(a, j);
+		if (a->wake_fd >= 0 && write(a->wake_fd, &one, sizeof(one)) < 0) {
+			/* The counter is full: the loop has been woken already. */
+		}
+	}
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
+}
+
+static int start_thread(struct actuator *a)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	int r;
+
+	/* Threads take no signal but the interrupt; the loop's signalfd has the rest. */
+	sigfillset(&all);
+	sigdelset(&all, INTERRUPT_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	r = -pthread_create(&a->thread[a->threads], &attr, worker, a);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r == 0)
+		a->threads++;
+	return r;
+}
+
+int actuator_open(uint32_t capacity, enum cg_kind kind, int wake_fd, struct actuator **ret)
+{
+	struct sigaction sa = { .sa_handler = interrupted };
+	struct actuator *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->job = calloc(capacity, sizeof(struct job *));
+	/* Orphans may still stand in the queue beside their successors. */
+	a->queue = calloc(2 * (size_t)capacity, sizeof(struct job *));
+	if (!a->job || !a->queue) {
+		free((void *)a->job);
+		free((void *)a->queue);
+		free(a);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->work, NULL);
+	pthread_cond_init(&a->idle, NULL);
+	a->capacity = 2 * capacity;
+	a->kind = kind;
+	a->bite_bytes = kind == CG_KIND_HYBRID ? ACTUATOR_BITE_V1_BYTES : ACTUATOR_BITE_BYTES;
+	a->wake_fd = wake_fd;
+	sigaction(INTERRUPT_SIGNAL, &sa, NULL);
+	*ret = a;
+	return 0;
+}
+
+void actuator_close(struct actuator *a)
+{
+	uint32_t slots;
+
+	if (!a)
+		return;
+	slots = a->capacity / 2;
+	pthread_mutex_lock(&a->lock);
+	a->stop = true;
+	for (uint32_t i = 0; i < slots; i++)
+		if (a->job[i] && a->job[i]->state == JOB_RUNNING)
+			pthread_kill(a->job[i]->thread, INTERRUPT_SIGNAL);
+	pthread_cond_broadcast(&a->work);
+	pthread_mutex_unlock(&a->lock);
+	for (uint32_t i = 0; i < a->threads; i++)
+		pthread_join(a->thread[i], NULL);
+	for (; a->queued; a->queued--, a->queue_head = (a->queue_head + 1) % a->capacity)
+		if (!a->queue[a->queue_head]->result.busy)
+			job_free(a->queue[a->queue_head]);
+	for (uint32_t i = 0; i < slots; i++)
+		if (a->job[i])
+			job_free(a->job[i]);
+	pthread_cond_destroy(&a->work);
+	pthread_cond_destroy(&a->idle);
+	pthread_mutex_destroy(&a->lock);
+	free((void *)a->job);
+	free((void *)a->queue);
+	free(a);
+}
+
+int actuator_bind(struct actuator *a, uint32_t slot, struct cg_node *node,
+		  const struct cg_limits *actual)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->node = node;
+	memcpy(j->result.actual, actual->bytes, sizeof(j->result.actual));
+	a->job[slot] = j;
+	return 0;
+}
+
+void actuator_unbind(struct actuator *a, uint32_t slot)
+{
+	struct job *j = a->job[slot];
+
+	if (!j)
+		return;
+	a->job[slot] = NULL;
+	pthread_mutex_lock(&a->lock);
+	memset(j->lowering, 0, sizeof(j->lowering));
+	memset(j->verify, 0, sizeof(j->verify));
+	if (j->state == JOB_IDLE) {
+		pthread_mutex_unlock(&a->lock);
+		job_free(j);
+		return;
+	}
+	j->result.busy = false; /* marks the orphan: run_job() frees it */
+	if (j->state == JOB_RUNNING)
+		pthread_kill(j->thread, INTERRUPT_SIGNAL);
+	pthread_mutex_unlock(&a->lock);
+}
+
+int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes)
+{
+	struct job *j = a->job[slot];
+	int r = 0;
+
+	pthread_mutex_lock(&a->lock);
+	j->target[which] = bytes;
+	j->lowering[which] = true;
+	j->verify[which] = false;
+	if (j->state == JOB_IDLE) {
+		if (a->waiting <= a->queued && a->threads < ACTUATOR_THREADS_MAX)
+			r = start_thread(a);
+		if (r < 0 && !a->threads) {
+			j->lowering[which] = false;
+			pthread_mutex_unlock(&a->lock);
+			return r;
+		}
+		j->state = JOB_QUEUED;
+		j->result.busy = true;
+		a->queue[(a->queue_head + a->queued++) % a->capacity] = j;
+		pthread_cond_signal(&a->work);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return 0;
+}
+
+int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes,
+		   uint64_t *ret_actual)
+{
+	struct job *j = a->job[slot];
+	int r;
+
+	pthread_mutex_lock(&a->lock);
+	j->target[which] = bytes;
+	j->lowering[which] = false;
+	if (j->state == JOB_RUNNING) {
+		j->verify[which] = true;
+		pthread_kill(j->thread, INTERRUPT_SIGNAL);
+	}
+	pthread_mutex_unlock(&a->lock);
+	r = cg_node_raise_limit(j->node, which, bytes, ret_actual);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&a->lock);
+	j->result.actual[which] = *ret_actual;
+	j->result.touched[which] = true;
+	j->result.error = 0;
+	pthread_mutex_unlock(&a->lock);
+	return 0;
+}
+
+void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *ret)
+{
+	pthread_mutex_lock(&a->lock);
+	*ret = a->job[slot]->result;
+	pthread_mutex_unlock(&a->lock);
+}
+
+bool actuator_settle(struct actuator *a, uint64_t timeout_ns)
+{
+	struct timespec until;
+	bool settled;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(timeout_ns / NS_PER_S);
+	until.tv_nsec += (long)(timeout_ns % NS_PER_S);
+	if (until.tv_nsec >= (long)NS_PER_S) {
+		until.tv_nsec -= (long)NS_PER_S;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&a->lock);
+	while ((a->queued || a->running) && r == 0)
+		r = pthread_cond_timedwait(&a->idle, &a->lock, &until);
+	settled = !a->queued && !a->running;
+	pthread_mutex_unlock(&a->lock);
+	return settled;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Limit writes that may reclaim, off the loop.
+ *
+ * Lowering a limit below usage makes the writer reclaim, for milliseconds or for many seconds when
+ * the owner faults its pages back in. So lowering goes to a small pool of threads, one engine per
+ * thread at a time, in bounded bites, and the loop only ever looks at results. Raising never
+ * reclaims and is done at once by the caller, also while a thread is stuck in a lowering of the
+ * same engine: the thread is interrupted and repairs what it may have overwritten.
+ *
+ * All functions are called from one thread (the loop).
+ */
+#ifndef BAROSTAT_DAEMON_ACTUATOR_H
+#define BAROSTAT_DAEMON_ACTUATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cgroup/cgroup.h"
+
+#define ACTUATOR_THREADS_MAX   32
+#define ACTUATOR_BITE_BYTES    (8ull << 20) /* v2; a larger step frees up to twice what was asked */
+#define ACTUATOR_BITE_V1_BYTES (32ull << 20) /* v1 frees exactly what was asked */
+
+struct actuator;
+
+struct actuator_result {
+	bool busy; /* a thread is at it, or it waits for one */
+	int error; /* of the last lowering: 0, or -EBUSY when the kernel could not free enough */
+	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
+	bool touched[CG_LIMIT_COUNT];
+	uint64_t bytes_reclaimed; /* by lowering, ever */
+	uint64_t busy_since_ns; /* 0 when idle */
+};
+
+/* wake_fd (an eventfd, may be -1) is written when a lowering ended. */
+int actuator_open(uint32_t capacity, enum cg_kind kind, int wake_fd, struct actuator **ret);
+/* Interrupts what is under way and joins the threads. */
+void actuator_close(struct actuator *a);
+
+/* The engine in `slot` is now `node`, owned by the actuator from here on unless this fails
+ * (-ENOMEM). */
+int actuator_bind(struct actuator *a, uint32_t slot, struct cg_node *node,
+		  const struct cg_limits *actual);
+/* Forgets the slot; the node is closed as soon as no thread uses it. Does not wait. */
+void actuator_unbind(struct actuator *a, uint32_t slot);
+
+/* Brings a limit down to `bytes` in bites, soon. Replaces an earlier wish for the same limit. */
+int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes);
+/* Raises now; *ret_actual is what the kernel holds. Cancels a lowering of the same limit. */
+int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes,
+		   uint64_t *ret_actual);
+void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *ret);
+/* Waits until nothing is under way, at most timeout_ns: for SIGTERM only. */
+bool actuator_settle(struct actuator *a, uint64_t timeout_ns);
+
+#endif
