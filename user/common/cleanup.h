@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Owning locals free themselves when they leave scope; ownership that leaves says so with TAKE_*. */
+/* Owning locals free themselves when they leave scope; ownership that leaves says so with TAKE_*.
+ */
 #ifndef BAROSTAT_COMMON_CLEANUP_H
 #define BAROSTAT_COMMON_CLEANUP_H
 
@@ -33,8 +34,8 @@ static inline void cleanup_closedir(DIR **d)
 		closedir(*d);
 }
 
-#define _cleanup_free_	   _cleanup_(cleanup_free)
-#define _cleanup_close_	   _cleanup_(cleanup_close)
+#define _cleanup_free_     _cleanup_(cleanup_free)
+#define _cleanup_close_    _cleanup_(cleanup_close)
 #define _cleanup_fclose_   _cleanup_(cleanup_fclose)
 #define _cleanup_closedir_ _cleanup_(cleanup_closedir)
 

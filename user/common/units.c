@@ -88,9 +88,14 @@ int units_parse_time(const char *text, uint64_t *ret_ns)
 	static const struct {
 		const char *unit;
 		uint64_t ns;
-	} units[] = { { "ns", 1 },	      { "us", 1000 },	      { "ms", 1000000 },
-		      { "s", 1000000000 },    { "m", 60000000000 },   { "min", 60000000000 },
-		      { "h", 3600000000000 }, { "sec", 1000000000 } };
+	} units[] = { { "ns", 1 },
+		      { "us", 1000 },
+		      { "ms", 1000000 },
+		      { "s", 1000000000 },
+		      { "m", 60000000000 },
+		      { "min", 60000000000 },
+		      { "h", 3600000000000 },
+		      { "sec", 1000000000 } };
 	unsigned __int128 v;
 	const char *p;
 	int r;

@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KIB		   (1ull << 10)
-#define MIB		   (1ull << 20)
-#define GIB		   (1ull << 30)
-#define PPM		   1000000ull
-#define BYTES_NO_LIMIT	   UINT64_MAX
+#define KIB                (1ull << 10)
+#define MIB                (1ull << 20)
+#define GIB                (1ull << 30)
+#define PPM                1000000ull
+#define BYTES_NO_LIMIT     UINT64_MAX
 #define UNITS_SIZE_ALLOWED "a size like 4096, 512K, 64M, 8G or 1T"
 #define UNITS_TIME_ALLOWED "a time like 50us, 100ms, 5s or 2m"
 

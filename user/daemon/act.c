@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stage 4, act: targets become limits, shrinks before grows.
+ *
+ * A grow is paid only from room that exists in the kernel now: the ceiling less the reserve less
+ * what every engine's limits, as last read back, still claim. So the sum stays within the ceiling
+ * at every instant, also while a shrink is under way, after it failed, and after a crash.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "user/common/clock.h"
+#include "user/common/log.h"
+#include "user/common/units.h"
+#include "user/daemon/actuator.h"
+#include "user/daemon/daemon.h"
+
+#define VERIFY_EVERY_NS   NS_PER_S
+#define LEARNED_FLOOR_NS  (10 * NS_PER_S)
+#define FREEZE_SOME_PPM   700000
+#define RELEASE_WITHIN_NS NS_PER_S
+
+/* Results of the actuator's threads come back here. */
+static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	struct actuator_result result;
+
+	actuator_result(d->actuator, e->slot, &result);
+	for (int w = 0; w < CG_LIMIT_COUNT; w++)
+		if (result.touched[w])
+			e->actual.bytes[w] = result.actual[w];
+	if (result.busy || !result.error)
+		return;
+	if (result.error == -ENODEV || result.error == -ENOENT) {
+		engine_lost(d, e);
+		return;
+	}
+	if (now_ns >= e->learned_until_ns) {
+		log_limited(LOG_LEVEL_WARN,
+			    "engine=%s event=shrink_refused wanted=%llu usage=%llu error=\"%s\" "
+			    "detail=\"what is there cannot be reclaimed: taken as its floor for "
+			    "10 s\"",
+			    e->name, (unsigned long long)e->wanted.bytes[CG_LIMIT_MAX],
+			    (unsigned long long)d->sample[e->slot].usage_bytes,
+			    strerror(-result.error));
+		e->learned_floor_bytes = d->sample[e->slot].usage_bytes;
+		e->learned_until_ns = now_ns + LEARNED_FLOOR_NS;
+	}
+}
+
+/* Once a second: does the kernel still hold what we wrote? */
+static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	struct actuator_result result;
+	struct cg_limits now;
+	int r;
+
+	if (now_ns < e->verify_due_ns)
+		return;
+	e->verify_due_ns = now_ns + VERIFY_EVERY_NS;
+	actuator_result(d->actuator, e->slot, &result);
+	if (result.busy)
+		return;
+	r = cg_node_limits(e->node, &now);
+	if (r == -ENODEV) {
+		engine_lost(d, e);
+		return;
+	}
+	if (r < 0)
+		return;
+	for (int w = 0; w < CG_LIMIT_COUNT; w++) {
+		if (now.bytes[w] == e->actual.bytes[w])
+			continue;
+		e->actual.bytes[w] = now.bytes[w];
+		if (!d->dry_run)
+			engine_mark_manual(d, e, (enum cg_limit)w, now.bytes[w]);
+	}
+}
+
+/* memory.high without swap may hold an engine for ever: see level.h. */
+static void watch_freeze(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	const struct law_sample *s = &d->sample[e->slot];
+	uint64_t high = e->actual.bytes[CG_LIMIT_HIGH], actual;
+	bool throttled = s->limit_hits > e->freeze.last_high_events ||
+			 d->estimate[e->slot].stall_ppm > FREEZE_SOME_PPM;
+	bool held = high != BYTES_NO_LIMIT && s->usage_bytes >= high - high / 64 && throttled &&
+		    s->unreclaimable_bytes >= s->usage_bytes - s->usage_bytes / 16;
+
+	e->freeze.last_high_events = s->limit_hits;
+	if (!freeze_watch_update(&e->freeze, held, now_ns) || e->manual)
+		return;
+	log_warn("engine=%s event=freeze_lifted high=%llu usage=%llu", e->name,
+		 (unsigned long long)high, (unsigned long long)s->usage_bytes);
+	if (actuator_raise(d->actuator, e->slot, CG_LIMIT_HIGH, BYTES_NO_LIMIT, &actual) == 0)
+		e->actual.bytes[CG_LIMIT_HIGH] = actual;
+}
+
+static void plan(struct daemon *d, struct engine *e, uint64_t floors_bytes, uint64_t active,
+		 uint64_t now_ns)
+{
+	const struct law_sample *s = &d->sample[e->slot];
+	const struct law_engine *l = &d->law_engine[e->slot];
+	uint64_t own_floor = max_u64(l->min_bytes, s->unreclaimable_bytes);
+	struct limits_input in = {
+		.soft = e->soft,
+		.stream = d->decision[e->slot].stream,
+		.spare_high = now_ns < e->freeze.spare_until_ns,
+		.target_bytes = d->decision[e->slot].target_bytes,
+		.min_bytes = l->min_bytes,
+		.max_bytes = l->max_bytes,
+		.unreclaimable_bytes = s->unreclaimable_bytes,
+		.usage_bytes = s->usage_bytes,
+		.anon_bytes = s->anon_bytes + s->shmem_bytes,
+		.dirty_bytes = s->dirty_bytes,
+		.ceiling_bytes = d->ceiling_bytes,
+		.others_floor_bytes = sat_sub_u64(floors_bytes, own_floor),
+		.engines = active,
+		.origin = e->origin.limits,
+	};
+
+	limits_want(&in, &e->wanted);
+}
+
+static void failed(struct daemon *d, struct engine *e, const char *what, int r)
+{
+	if (r == -ENODEV || r == -ENOENT)
+		engine_lost(d, e);
+	else if (r < 0)
+		log_limited(LOG_LEVEL_WARN, "engine=%s event=%s_failed error=\"%s\", ignoring",
+			    e->name, what, strerror(-r));
+}
+
+/* Sets one limit now, without reclaim: protection in either direction, limits upwards. */
+static void set_now(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t bytes)
+{
+	uint64_t actual;
+	int r = actuator_raise(d->actuator, e->slot, which, bytes, &actual);
+
+	if (r == 0)
+		e->actual.bytes[which] = actual;
+	else
+		failed(d, e, "limit", r);
+}
+
+static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	static const enum cg_limit slow[] = { CG_LIMIT_HIGH, CG_LIMIT_MAX };
+
+	/* Protection down first: what is no longer protected can be reclaimed. */
+	for (int w = CG_LIMIT_MIN; w <= CG_LIMIT_LOW; w++)
+		if (e->soft && e->wanted.bytes[w] < e->actual.bytes[w])
+			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+	for (size_t i = 0; i < ARRAY_SIZE(slow) && e->status == ENGINE_ACTIVE; i++) {
+		enum cg_limit w = slow[i];
+
+		if (e->wanted.bytes[w] >= e->actual.bytes[w] || now_ns < e->learned_until_ns)
+			continue;
+		failed(d, e, "shrink", actuator_lower(d->actuator, e->slot, w, e->wanted.bytes[w]));
+	}
+}
+
+/* `room` is what the others leave of the ceiling; returns what is left of it. */
+static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
+{
+	enum cg_limit key = e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX;
+	uint64_t want = e->wanted.bytes[key], have = e->actual.bytes[key];
+	uint64_t grant;
+
+	/* Limits first, then protection: low <= high <= max at every instant. */
+	if (e->soft)
+		for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
+			if (e->wanted.bytes[w] > e->actual.bytes[w])
+				set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+	if (e->status != ENGINE_ACTIVE || want <= have)
+		return room;
+	grant = min_u64(want - have, room) & ~(LAW_PAGE_BYTES - 1);
+	if (!grant)
+		return room;
+	set_now(d, e, key, have + grant);
+	if (e->soft && e->status == ENGINE_ACTIVE &&
+	    e->wanted.bytes[CG_LIMIT_MIN] > e->actual.bytes[CG_LIMIT_MIN])
+		set_now(d, e, CG_LIMIT_MIN,
+			min_u64(e->wanted.bytes[CG_LIMIT_MIN], e->actual.bytes[CG_LIMIT_LOW]));
+	return room - grant;
+}
+
+static bool steered(const struct engine *e)
+{
+	return e->status == ENGINE_ACTIVE && !e->manual;
+}
+
+/* What the engine is to give back, and by when; for engines that listen. */
+static void set_release(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	const struct law_sample *s = &d->sample[e->slot];
+	uint64_t target = d->decision[e->slot].target_bytes;
+	uint64_t release = e->soft ? sat_sub_u64(s->unreclaimable_bytes, target)
+				   : sat_sub_u64(s->usage_bytes, target);
+
+	if (release && !e->release_bytes)
+		e->release_deadline_ns = now_ns + RELEASE_WITHIN_NS;
+	if (!release)
+		e->release_deadline_ns = 0;
+	e->release_bytes = release;
+}
+
+void act_all(struct daemon *d, uint64_t now_ns)
+{
+	uint64_t floors = 0, active = 0, claims = 0, room;
+	uint32_t n = d->slots_used, first = n ? (uint32_t)(d->samples % n) : 0;
+
+	for_each_engine (d, e) {
+		if (e->status == ENGINE_ACTIVE)
+			collect(d, e, now_ns);
+		if (e->status == ENGINE_ACTIVE)
+			verify(d, e, now_ns);
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		if (e->soft)
+			watch_freeze(d, e, now_ns);
+		floors += max_u64(d->law_engine[e->slot].min_bytes,
+				  d->sample[e->slot].unreclaimable_bytes);
+		active++;
+		set_release(d, e, now_ns);
+	}
+	for_each_engine (d, e) {
+		if (!steered(e))
+			continue;
+		plan(d, e, floors, active, now_ns);
+		shrink(d, e, now_ns);
+	}
+	for_each_engine (d, e)
+		if (e->status == ENGINE_ACTIVE)
+			claims = sat_add_u64(claims, limits_claim(e->soft, e->manual, &e->actual,
+								  d->sample[e->slot].usage_bytes));
+	room = limits_room(d->ceiling_bytes, d->params.reserve_bytes, claims);
+	/* Begin with another one each time, so that scarce room goes round. */
+	for (uint32_t i = 0; i < n; i++) {
+		struct engine *e = &d->engine[(first + i) % n];
+
+		if (steered(e))
+			room = grow(d, e, room);
+	}
+}

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Engines come and go: their cgroups are made or found, adopted after a crash, watched for
+ * strangers' writes, and put back as they were when the daemon leaves in an orderly way.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "user/common/clock.h"
+#include "user/common/log.h"
+#include "user/common/units.h"
+#include "user/daemon/actuator.h"
+#include "user/daemon/daemon.h"
+#include "user/daemon/page_writer.h"
+#include "user/daemon/sensors.h"
+
+#define PSI_TRIGGERS_MAX     256
+#define PSI_THRESHOLD_US     25000
+#define PSI_WINDOW_US        500000
+#define RESTORE_TIMEOUT_NS   (3 * NS_PER_S)
+#define PARENT_BITE_BYTES    (8 * MIB)
+#define PARENT_SHRINK_MAX_NS (5 * NS_PER_S)
+
+struct engine *engine_find(struct daemon *d, const char *name)
+{
+	for_each_engine (d, e)
+		if (!strcmp(e->name, name))
+			return e;
+	return NULL;
+}
+
+uint64_t engine_id_of(const struct engine *e)
+{
+	return e->node ? cg_node_id(e->node) : 0;
+}
+
+/* "barostat" is above "barostat/pg", not above "barostat2/pg"; "" is above everything. */
+static bool path_is_below(const char *path, const char *above)
+{
+	size_t n = strlen(above);
+
+	return !n || (!strncmp(path, above, n) && path[n] == '/');
+}
+
+static void assign_slot(struct daemon *d, const struct engine *e)
+{
+	struct page_slot_identity who = {
+		.name = e->name,
+		.cgroup_id = engine_id_of(e),
+		.psi_cgroup_id = e->node ? cg_node_psi_id(e->node) : 0,
+		.cgroup_hierarchy = d->abilities->memory_hierarchy_id,
+		.weight = e->conf->weight,
+		.min_bytes = e->conf->min_bytes,
+		.max_bytes = e->conf->max_bytes,
+	};
+	int r = page_writer_assign(d->page, e->slot, &who);
+
+	if (r < 0)
+		log_warn("engine=%s event=page_slot_refused error=\"%s\", ignoring", e->name,
+			 strerror(-r));
+}
+
+/* What the operator said, as the law wants it. */
+void engines_refresh_law(struct daemon *d)
+{
+	struct law_params *p = &d->params;
+
+	p->policy = d->config->policy;
+	p->ceiling_bytes = d->ceiling_bytes;
+	p->reserve_bytes = min_u64(d->config->reserve_bytes, d->ceiling_bytes);
+	p->burst_bytes = min_u64(d->config->burst_bytes, d->ceiling_bytes - p->reserve_bytes);
+	p->gamma_ppm = d->config->gamma_ppm;
+	p->groups = d->config->groups;
+	for (uint32_t g = 0; g < p->groups; g++) {
+		const struct config_group *c = &d->config->group[g];
+
+		p->group[g] = (struct law_group){ .min_bytes = c->min_bytes,
+						  .max_bytes = c->max_bytes,
+						  .weight = c->weight };
+	}
+	for (uint32_t i = 0; i < d->slots_used; i++) {
+		const struct engine *e = &d->engine[i];
+		struct law_engine *l = &d->law_engine[i];
+
+		if (e->status == ENGINE_FREE) {
+			memset(l, 0, sizeof(*l));
+			continue;
+		}
+		*l = (struct law_engine){
+			.min_bytes = e->conf->min_bytes,
+			.max_bytes = e->conf->max_bytes,
+			.weight = e->conf->weight,
+			.group = e->conf->group,
+			.stall_target_ppm = (uint32_t)e->conf->stall_target_ppm,
+			.active = e->status == ENGINE_ACTIVE,
+			.manual = e->manual,
+			.manual_bytes =
+			    limits_claim(e->soft, true, &e->actual, d->sample[i].usage_bytes),
+			.hard = !e->soft,
+		};
+	}
+}
+
+/* ---- activation ------------------------------------------------------------------------------ */
+
+static void watch_pressure(struct daemon *d, struct engine *e)
+{
+	struct epoll_event ev = { .events = EPOLLPRI, .data.u64 = LOOP_PSI | e->slot };
+	uint64_t window_us;
+	int fd;
+
+	e->psi_fd = -1;
+	if (!d->abilities->has_psi || e->slot >= PSI_TRIGGERS_MAX)
+		return;
+	fd = cg_node_psi_trigger(e->node, CG_PRESSURE_MEMORY, PSI_THRESHOLD_US, PSI_WINDOW_US,
+				 &window_us);
+	if (fd < 0) {
+		log_debug("engine=%s event=psi_trigger_refused error=\"%s\", ignoring", e->name,
+			  strerror(-fd));
+		return;
+	}
+	if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		close(fd);
+		return;
+	}
+	e->psi_fd = fd;
+}
+
+/* Soft targets need memory.low and the ceiling on a parent above the engine. */
+static void choose_mode(struct daemon *d, struct engine *e)
+{
+	bool can = d->abilities->has_low && d->parent && d->parent_ceiling &&
+		   path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
+
+	e->soft = can && e->conf->limit == CONFIG_LIMIT_SOFT;
+	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
+		log_warn("engine=%s event=soft_unavailable detail=\"%s\"", e->name,
+			 d->abilities->has_low
+			     ? "its cgroup is not below the parent that holds the ceiling"
+			     : "this hierarchy has no memory.low");
+}
+
+/*
+ * The limits found in a cgroup: ours from before a crash when the state file knows the cgroup,
+ * otherwise the operator's, to be restored one day. The target starts where the limit stands.
+ */
+static void adopt_limits(struct daemon *d, struct engine *e, bool created)
+{
+	struct law_engine_state *ls = &d->law_state->engine[e->slot];
+	bool ours = e->origin.known && e->origin.cgroup_id == engine_id_of(e);
+	uint64_t held;
+
+	memset(ls, 0, sizeof(*ls));
+	if (!ours) {
+		e->origin = (struct engine_origin){ .known = true,
+						    .created = created,
+						    .cgroup_id = engine_id_of(e),
+						    .limits = e->actual };
+		d->state_dirty = true;
+	}
+	held = e->actual.bytes[e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX];
+	if (ours && held && held != BYTES_NO_LIMIT) {
+		ls->target_bytes = held;
+		log_info("engine=%s event=adopted target=%llu", e->name, (unsigned long long)held);
+	}
+	e->wanted = e->actual;
+}
+
+static int activate(struct daemon *d, struct engine *e, bool created, uint64_t now_ns)
+{
+	struct cg_node *node;
+	int r;
+
+	r = cg_node_open(d->backend, e->conf->cgroup, &node);
+	if (r < 0)
+		return r;
+	r = cg_node_limits(node, &e->actual);
+	if (r == 0)
+		r = actuator_bind(d->actuator, e->slot, node, &e->actual);
+	if (r < 0) {
+		cg_node_close(node);
+		return r;
+	}
+	e->node = node;
+	e->status = ENGINE_ACTIVE;
+	e->was_active = true;
+	e->said_waiting = false;
+	choose_mode(d, e);
+	adopt_limits(d, e, created);
+	r = sensors_add(d->sensors, e->slot, cg_node_dirfd(node), cg_node_id(node),
+			cg_node_psi_id(node));
+	if (r < 0)
+		log_warn("engine=%s event=sensors_refused error=\"%s\", ignoring", e->name,
+			 strerror(-r));
+	watch_pressure(d, e);
+	memset(&d->sample[e->slot], 0, sizeof(d->sample[0]));
+	memset(&d->estimate[e->slot], 0, sizeof(d->estimate[0]));
+	memset(&e->window_memory, 0, sizeof(e->window_memory));
+	memset(&e->window_io, 0, sizeof(e->window_io));
+	e->verify_due_ns = now_ns + NS_PER_S;
+	e->stat_due_ns = e->pressure_due_ns = 0;
+	assign_slot(d, e);
+	log_info("engine=%s event=active cgroup=%s id=%llu mode=%s created=%d", e->name,
+		 e->conf->cgroup, (unsigned long long)cg_node_id(node), e->soft ? "soft" : "hard",
+		 e->origin.created);
+	return 0;
+}
+
+void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	bool created = false;
+	int r = 0;
+
+	if (!cg_exists(d->backend, e->conf->cgroup)) {
+		/* A cgroup the operator named is somebody's (a service, a container): wait for it.
+		 */
+		r = -ENOENT;
+		if (!e->conf->cgroup_given && !d->dry_run && d->abilities->writable)
+			r = cg_create(d->backend, e->conf->cgroup, &created);
+	}
+	if (r == 0)
+		r = activate(d, e, created, now_ns);
+	if (r == 0 || e->said_waiting)
+		return;
+	e->said_waiting = true;
+	assign_slot(d, e);
+	log_info("engine=%s event=waiting cgroup=%s reason=\"%s\"", e->name, e->conf->cgroup,
+		 r == -ENOENT ? "it does not exist yet" : strerror(-r));
+}
+
+static void deactivate(struct daemon *d, struct engine *e)
+{
+	if (e->psi_fd >= 0) {
+		epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, e->psi_fd, NULL);
+		close(e->psi_fd);
+		e->psi_fd = -1;
+	}
+	sensors_remove(d->sensors, e->slot);
+	actuator_unbind(d->actuator, e->slot); /* closes the node */
+	e->node = NULL;
+	e->status = ENGINE_WAITING;
+	e->manual = false;
+	e->grant_epoch++;
+	memset(&d->law_state->engine[e->slot], 0, sizeof(d->law_state->engine[0]));
+	memset(&d->sample[e->slot], 0, sizeof(d->sample[0]));
+}
+
+void engine_lost(struct daemon *d, struct engine *e)
+{
+	if (e->status != ENGINE_ACTIVE)
+		return;
+	log_info("engine=%s event=gone cgroup=%s", e->name, e->conf->cgroup);
+	deactivate(d, e);
+	e->origin = (struct engine_origin){ .known = false };
+	e->said_waiting = true; /* it has just been said */
+	d->state_dirty = true;
+	assign_slot(d, e);
+}
+
+void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found)
+{
+	static const char *const names[] = { "min", "low", "high", "max" };
+	char a[16], b[16];
+
+	if (e->manual)
+		return;
+	e->manual = true;
+	log_warn("engine=%s event=manual limit=%s found=%s ours=%s detail=\"somebody else set it: "
+		 "hands off until reload\"",
+		 e->name, names[which], units_format_size(found, a, sizeof(a)),
+		 units_format_size(e->wanted.bytes[which], b, sizeof(b)));
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+static void restore_limits(struct daemon *d, struct engine *e)
+{
+	static const enum cg_limit order[] = { CG_LIMIT_MIN, CG_LIMIT_LOW, CG_LIMIT_MAX,
+					       CG_LIMIT_HIGH };
+
+	/* A stranger's limits are not ours to undo. */
+	if (!e->origin.known || e->manual || d->dry_run)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		enum cg_limit w = order[i];
+		uint64_t back = e->origin.limits.bytes[w], actual;
+
+		if (back == e->actual.bytes[w])
+			continue;
+		if (back > e->actual.bytes[w] || w < CG_LIMIT_HIGH)
+			actuator_raise(d->actuator, e->slot, w, back, &actual);
+		else
+			actuator_lower(d->actuator, e->slot, w, back);
+	}
+}
+
+static void delete_created(struct daemon *d, const struct engine *e)
+{
+	int r;
+
+	if (!e->origin.created || d->dry_run)
+		return;
+	r = cg_delete(d->backend, e->conf->cgroup);
+	if (r == -EBUSY)
+		log_info("engine=%s event=cgroup_kept reason=\"processes are still in it\"",
+			 e->name);
+	else if (r < 0 && r != -ENOENT)
+		log_warn("engine=%s event=cgroup_kept error=\"%s\", ignoring", e->name,
+			 strerror(-r));
+}
+
+static void parent_restore(struct daemon *d)
+{
+	uint64_t actual;
+
+	if (!d->parent)
+		return;
+	if (d->parent_origin.known && d->parent_ceiling && !d->parent_manual && !d->dry_run &&
+	    d->parent_origin.limits.bytes[CG_LIMIT_MAX] > d->config->ceiling_bytes)
+		cg_node_raise_limit(d->parent, CG_LIMIT_MAX,
+				    d->parent_origin.limits.bytes[CG_LIMIT_MAX], &actual);
+	cg_node_close(d->parent);
+	d->parent = NULL;
+	if (d->parent_origin.created && !d->dry_run)
+		(void)cg_delete(d->backend, d->config->parent); /* stays when it is in use */
+}
+
+void engines_restore(struct daemon *d)
+{
+	for_each_engine (d, e)
+		if (e->status == ENGINE_ACTIVE)
+			restore_limits(d, e);
+	if (!actuator_settle(d->actuator, RESTORE_TIMEOUT_NS))
+		log_warn("event=restore_incomplete detail=\"a limit below usage could not be put "
+			 "back in time\", ignoring");
+	for_each_engine (d, e) {
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		deactivate(d, e);
+		delete_created(d, e);
+	}
+	parent_restore(d);
+}
+
+/* ---- configuration to slots ------------------------------------------------------------------ */
+
+static struct engine *free_slot(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->capacity; i++)
+		if (d->engine[i].status == ENGINE_FREE)
+			return &d->engine[i];
+	return NULL;
+}
+
+static void drop_engine(struct daemon *d, struct engine *e)
+{
+	if (e->status == ENGINE_ACTIVE) {
+		restore_limits(d, e);
+		deactivate(d, e);
+		delete_created(d, e);
+	}
+	log_info("engine=%s event=removed", e->name);
+	page_writer_free(d->page, e->slot);
+	e->status = ENGINE_FREE;
+	d->state_dirty = true;
+}
+
+/*
+ * Makes the slots follow d->config: engines that are new get a slot, engines that are gone are
+ * put back as they were, the rest learn their new numbers. On failure nothing was changed.
+ */
+int engines_apply_config(struct daemon *d)
+{
+	const struct config *c = d->config;
+	uint32_t room = 0, fresh = 0;
+
+	for (uint32_t i = 0; i < d->capacity; i++) {
+		const struct engine *e = &d->engine[i];
+
+		room += e->status == ENGINE_FREE || config_find_engine(c, e->name) < 0;
+	}
+	for (uint32_t i = 0; i < c->engines; i++)
+		fresh += !engine_find(d, c->engine[i].name);
+	if (fresh > room)
+		return -ENOSPC;
+	for_each_engine (d, e) {
+		int i = config_find_engine(c, e->name);
+
+		if (i >= 0 && !strcmp(c->engine[i].cgroup, e->conf->cgroup)) {
+			e->conf = &c->engine[i];
+			e->manual = false; /* a reload takes engines back from manual */
+			if (e->status == ENGINE_ACTIVE)
+				choose_mode(d, e);
+			assign_slot(d, e);
+		} else {
+			drop_engine(d, e); /* reads the old configuration, which still stands */
+		}
+	}
+	for (uint32_t i = 0; i < c->engines; i++) {
+		struct engine *e = engine_find(d, c->engine[i].name);
+
+		if (e)
+			continue;
+		e = free_slot(d);
+		memset(e, 0, sizeof(*e));
+		e->slot = (uint32_t)(e - d->engine);
+		e->status = ENGINE_WAITING;
+		e->conf = &c->engine[i];
+		e->psi_fd = -1;
+		memcpy(e->name, e->conf->name, sizeof(e->name));
+		if (e->slot >= d->slots_used)
+			d->slots_used = e->slot + 1;
+	}
+	return 0;
+}
+
+/* ---- the common parent ----------------------------------------------------------------------- */
+
+/* memory.max below what cannot be reclaimed kills: bring the usage down first. */
+static int parent_make_room(struct daemon *d, uint64_t ceiling_bytes)
+{
+	uint64_t until_ns = clock_now_ns() + PARENT_SHRINK_MAX_NS;
+	uint64_t usage, freed;
+
+	while (cg_node_usage(d->parent, &usage) == 0 && usage > ceiling_bytes) {
+		if (clock_now_ns() > until_ns ||
+		    cg_node_reclaim(d->parent, min_u64(usage - ceiling_bytes, PARENT_BITE_BYTES),
+				    &freed) < 0 ||
+		    !freed)
+			return -EBUSY;
+	}
+	return 0;
+}
+
+static void parent_set_ceiling(struct daemon *d)
+{
+	uint64_t ceiling = d->config->ceiling_bytes, actual;
+	struct cg_limits now;
+	char a[16], b[16];
+	int r;
+
+	d->ceiling_bytes = ceiling;
+	r = cg_node_limits(d->parent, &now);
+	if (r < 0)
+		return;
+	if (!d->parent_origin.known || d->parent_origin.cgroup_id != cg_node_id(d->parent)) {
+		d->parent_origin.known = true;
+		d->parent_origin.cgroup_id = cg_node_id(d->parent);
+		d->parent_origin.limits = now;
+		d->state_dirty = true;
+		if (now.bytes[CG_LIMIT_MAX] < ceiling) {
+			d->parent_manual = true;
+			d->ceiling_bytes = now.bytes[CG_LIMIT_MAX];
+			log_warn("event=ceiling_lowered parent=%s limit=%s config=%s detail=\"the "
+				 "parent's own limit is respected\"",
+				 cg_node_path(d->parent),
+				 units_format_size(now.bytes[CG_LIMIT_MAX], a, sizeof(a)),
+				 units_format_size(ceiling, b, sizeof(b)));
+			d->parent_ceiling = true;
+			return;
+		}
+	}
+	r = 0;
+	if (d->abilities->kind == CG_KIND_V2)
+		r = parent_make_room(d, ceiling);
+	if (r == 0 && now.bytes[CG_LIMIT_MAX] != ceiling)
+		r = cg_node_set_limit(d->parent, CG_LIMIT_MAX, ceiling, &actual);
+	d->parent_ceiling = r == 0;
+	if (r < 0)
+		log_warn("event=ceiling_not_set parent=%s ceiling=%s error=\"%s\" detail=\"usage "
+			 "below it cannot be brought under the ceiling: targets are hard limits\"",
+			 cg_node_path(d->parent), units_format_size(ceiling, a, sizeof(a)),
+			 strerror(-r));
+}
+
+int parent_open(struct daemon *d)
+{
+	const char *path = d->config->parent;
+	bool created = false, needed = false;
+	int r = 0;
+
+	d->ceiling_bytes = d->config->ceiling_bytes;
+	for (uint32_t i = 0; i < d->config->engines; i++)
+		needed |= path_is_below(d->config->engine[i].cgroup, path);
+	if (!path[0] || !needed)
+		return 0;
+	if (!d->parent) {
+		if (!cg_exists(d->backend, path))
+			r = d->dry_run || !d->abilities->writable
+				? -ENOENT
+				: cg_create(d->backend, path, &created);
+		if (r == 0)
+			r = cg_node_open(d->backend, path, &d->parent);
+		if (r < 0) {
+			log_warn("event=no_parent parent=%s error=\"%s\", ignoring", path,
+				 strerror(-r));
+			return r;
+		}
+		if (created)
+			d->parent_origin = (struct engine_origin){ .created = true };
+	}
+	parent_set_ceiling(d);
+	return 0;
+}
+
+/* Somebody else moved the parent's limit: a lower one is the ceiling from now on. */
+void parent_verify(struct daemon *d)
+{
+	struct cg_limits now;
+	uint64_t ceiling = d->config->ceiling_bytes, limit;
+	char a[16];
+
+	if (!d->parent || !d->parent_ceiling || cg_node_limits(d->parent, &now) < 0)
+		return;
+	limit = now.bytes[CG_LIMIT_MAX];
+	if (limit == d->ceiling_bytes)
+		return;
+	if (d->dry_run)
+		return;
+	d->parent_manual = true;
+	d->ceiling_bytes = min_u64(ceiling, limit);
+	log_warn("event=ceiling_changed parent=%s limit=%s detail=\"somebody else set it: the "
+		 "lower of it and the configured ceiling holds\"",
+		 cg_node_path(d->parent), units_format_size(limit, a, sizeof(a)));
+	engines_refresh_law(d);
+}

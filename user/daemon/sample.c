@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stage 1, sample: every signal of every engine into struct law_sample, by the cheapest way that
+ * is exact here: the kernel-side walk (one pass for all engines), mapped BPF counters (no system
+ * call), and pread of files that are already open. Files that cost microseconds are read in turn:
+ * FRESH_PER_ROUND engines a round, so that a tick's cost is bounded at any number of engines, and
+ * those whose counters moved first.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "user/common/clock.h"
+#include "user/common/log.h"
+#include "user/common/units.h"
+#include "user/daemon/daemon.h"
+#include "user/daemon/sensors.h"
+
+#define FRESH_PER_ROUND   64
+#define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
+
+static void from_walk(const struct sensor_reading *r, struct law_sample *s)
+{
+	if (r->walk_valid & WALK_USAGE) {
+		s->usage_bytes = r->usage_bytes;
+		s->valid |= LAW_VALID_USAGE;
+	}
+	if (r->walk_valid & WALK_VMSTAT) {
+		s->anon_bytes = r->anon_bytes;
+		s->file_bytes = r->file_bytes;
+		s->shmem_bytes = r->shmem_bytes;
+		s->kernel_bytes = r->kernel_bytes;
+		s->dirty_bytes = r->file_dirty_bytes + r->file_writeback_bytes;
+		s->refault_anon = r->refault_anon;
+		s->refault_file = r->refault_file;
+		s->pgfault = r->pgfault;
+		s->pgmajfault = r->pgmajfault;
+		s->pgscan = r->pgscan;
+		s->pgsteal = r->pgsteal;
+		s->valid |= LAW_VALID_KINDS | LAW_VALID_REFAULTS | LAW_VALID_FAULTS;
+	}
+	if (r->walk_valid & WALK_PSI) {
+		s->psi_memory_some_ns = r->psi_memory_some_ns;
+		s->psi_memory_full_ns = r->psi_memory_full_ns;
+		s->psi_io_some_ns = r->psi_io_some_ns;
+		s->psi_io_full_ns = r->psi_io_full_ns;
+		s->valid |= LAW_VALID_PSI_MEMORY | LAW_VALID_PSI_IO;
+	}
+	if (r->walk_valid & WALK_EVENTS) {
+		s->limit_hits = r->events_high + r->events_max;
+		s->oom_kills = r->events_oom_kill;
+	}
+}
+
+static void from_counters(const struct sensor_reading *r, struct law_sample *s)
+{
+	if (r->valid & (1u << SENSOR_STALLS)) {
+		memcpy(s->stall_ns, r->stall_ns, sizeof(s->stall_ns));
+		memcpy(s->stall_count, r->stall_count, sizeof(s->stall_count));
+		s->valid |= LAW_VALID_LEDGER;
+	}
+	if (r->valid & (1u << SENSOR_REFAULTS)) {
+		memcpy(s->distance, r->ghost_distance, sizeof(s->distance));
+		s->evictions = r->evictions;
+		s->ghost_refaults = r->ghost_refaults;
+		s->ghost_unknown = r->ghost_unknown;
+		s->ghost_sample_shift = r->ghost_sample_shift;
+		s->valid |= LAW_VALID_DISTANCES;
+	}
+	if (r->valid & (1u << SENSOR_FAULTS)) {
+		s->majfault_ns = r->majfault_ns;
+		s->majfault_count = r->majfault_count;
+	}
+	if (r->valid & (1u << SENSOR_OOM) && r->oom_kills > s->oom_kills)
+		s->oom_kills = r->oom_kills;
+}
+
+static void from_stat(const struct cg_stat *st, struct law_sample *s)
+{
+	s->anon_bytes = st->value[CG_STAT_ANON];
+	s->file_bytes = st->value[CG_STAT_FILE];
+	s->shmem_bytes = st->value[CG_STAT_SHMEM];
+	s->kernel_bytes = st->value[CG_STAT_KERNEL];
+	s->dirty_bytes = st->value[CG_STAT_FILE_DIRTY] + st->value[CG_STAT_FILE_WRITEBACK];
+	s->refault_anon = st->value[CG_STAT_REFAULT_ANON];
+	s->refault_file = st->value[CG_STAT_REFAULT_FILE];
+	s->pgfault = st->value[CG_STAT_PGFAULT];
+	s->pgmajfault = st->value[CG_STAT_PGMAJFAULT];
+	s->pgscan = st->value[CG_STAT_PGSCAN];
+	s->pgsteal = st->value[CG_STAT_PGSTEAL];
+	s->valid |= LAW_VALID_KINDS | LAW_VALID_FAULTS;
+	if (!(st->missing & (1u << CG_STAT_REFAULT_FILE)))
+		s->valid |= LAW_VALID_REFAULTS;
+}
+
+/* Anonymous memory counts as unreclaimable without swap; shmem needs swap as well; a refused
+ * limit write (EBUSY) teaches a floor that no counter shows. */
+static void set_unreclaimable(const struct daemon *d, const struct engine *e, struct law_sample *s,
+			      uint64_t now_ns)
+{
+	uint64_t locked = s->kernel_bytes;
+
+	if (!d->abilities->has_swap)
+		locked += s->anon_bytes + s->shmem_bytes;
+	if (now_ns < e->learned_until_ns)
+		locked = max_u64(locked, e->learned_floor_bytes);
+	s->unreclaimable_bytes = min_u64(locked, s->usage_bytes);
+}
+
+static int read_files(struct daemon *d, struct engine *e, struct law_sample *s, uint64_t now_ns)
+{
+	struct cg_pressure pressure;
+	struct cg_events events;
+	struct cg_stat stat;
+	int r;
+
+	if (!(s->valid & LAW_VALID_KINDS) || e->stat_due_ns <= now_ns) {
+		r = cg_node_stat(e->node, &stat);
+		if (r < 0)
+			return r;
+		from_stat(&stat, s);
+	}
+	r = cg_node_events(e->node, &events);
+	if (r == 0) {
+		s->limit_hits = events.high + events.max;
+		s->oom_kills = max_u64(s->oom_kills, events.oom_kill);
+	} else if (r == -ENODEV) {
+		return r;
+	}
+	if (now_ns < e->pressure_due_ns)
+		return 0;
+	e->pressure_due_ns = now_ns + PRESSURE_LEAST_NS;
+	if (cg_node_pressure(e->node, CG_PRESSURE_MEMORY, &pressure) == 0) {
+		s->psi_memory_some_ns = pressure.some_ns;
+		s->psi_memory_full_ns = pressure.full_ns;
+		s->valid |= LAW_VALID_PSI_MEMORY;
+	}
+	if (cg_node_pressure(e->node, CG_PRESSURE_IO, &pressure) == 0) {
+		s->psi_io_some_ns = pressure.some_ns;
+		s->psi_io_full_ns = pressure.full_ns;
+		s->valid |= LAW_VALID_PSI_IO;
+	}
+	if (cg_node_cpu(e->node, &s->cpu_ns) == 0)
+		s->valid |= LAW_VALID_CPU;
+	return 0;
+}
+
+/* The engine's own counters; what is not read this time keeps its last value (all cumulative). */
+static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_t now_ns)
+{
+	struct law_sample *s = &d->sample[e->slot];
+	struct sensor_reading reading;
+	uint64_t hits = s->limit_hits;
+	uint64_t usage;
+	int r;
+
+	memset(&reading, 0, sizeof(reading));
+	if (sensors_read(d->sensors, e->slot, &reading) == 0) {
+		from_walk(&reading, s);
+		from_counters(&reading, s);
+	}
+	if (!(reading.walk_valid & WALK_USAGE)) {
+		r = cg_node_usage(e->node, &usage);
+		if (r < 0)
+			return r;
+		s->usage_bytes = usage;
+		s->valid |= LAW_VALID_USAGE;
+	}
+	if (reading.walk_valid & WALK_VMSTAT)
+		e->stat_due_ns = UINT64_MAX;
+	else
+		e->stat_due_ns = 0;
+	if (fresh || s->limit_hits != hits) {
+		r = read_files(d, e, s, now_ns);
+		if (r < 0)
+			return r;
+	}
+	pressure_window_add(&e->window_memory, s->psi_memory_some_ns, s->psi_memory_full_ns,
+			    now_ns);
+	pressure_window_add(&e->window_io, s->psi_io_some_ns, s->psi_io_full_ns, now_ns);
+	set_unreclaimable(d, e, s, now_ns);
+	return 0;
+}
+
+static void sample_checked(struct daemon *d, struct engine *e, bool fresh, uint64_t now_ns)
+{
+	int r = sample_engine(d, e, fresh, now_ns);
+
+	if (r == -ENODEV || r == -ENOENT)
+		engine_lost(d, e);
+	else if (r < 0)
+		log_limited(LOG_LEVEL_WARN, "engine=%s event=sample_failed error=\"%s\", ignoring",
+			    e->name, strerror(-r));
+}
+
+void sample_one(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	sample_checked(d, e, true, now_ns);
+}
+
+void sample_all(struct daemon *d, uint64_t now_ns)
+{
+	uint32_t active = 0, start, i = 0;
+
+	for_each_engine (d, e)
+		active += e->status == ENGINE_ACTIVE;
+	if (active)
+		sensors_walk(d->sensors, d->walk_fd);
+	start = active > FRESH_PER_ROUND ? (uint32_t)(d->samples * FRESH_PER_ROUND % active) : 0;
+	d->usage_bytes = 0;
+	for_each_engine (d, e) {
+		bool fresh;
+
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		fresh = (i + active - start) % active < FRESH_PER_ROUND;
+		i++;
+		sample_checked(d, e, fresh, now_ns);
+		if (e->status == ENGINE_ACTIVE)
+			d->usage_bytes += d->sample[e->slot].usage_bytes;
+	}
+	d->samples++;
+}
