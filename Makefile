@@ -73,6 +73,8 @@ unit_src := $(wildcard tests/unit/test_*.c)
 unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
 load_src := $(wildcard tests/load/*.c)
 load_bin := $(patsubst tests/load/%.c,$(BUILD)/tests/load/%,$(load_src))
+tools_src := $(wildcard tests/tools/*.c)
+tools_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(tools_src))
 bench_src := $(wildcard bench/*.c)
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
 # everything of the daemon and the CLI but their main(), for unit tests and benches
@@ -176,6 +178,12 @@ $(BUILD)/tests/load/%: tests/load/%.c
 	$(call say,LOAD,$<)
 	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< -lpthread
 
+# programs that put internal functions at a shell's disposal, for the tests in bats
+$(BUILD)/tests/tools/%: tests/tools/%.c $(internal)
+	@mkdir -p $(@D)
+	$(call say,TOOL,$<)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) $(daemon_libs)
+
 $(BUILD)/bench/%: bench/%.c $(internal)
 	@mkdir -p $(@D)
 	$(call say,BENCH,$<)
@@ -202,7 +210,7 @@ fuzz: $(fuzz_bin) ## any bytes as input, FUZZ_SECONDS= for each program (clang)
 		grep stat:: $$log; \
 	done
 
-tests: $(unit_bin) $(load_bin) all
+tests: $(unit_bin) $(load_bin) $(tools_bin) all
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:
 	+scripts/check $(patsubst check-%,%,$(patsubst check,everything,$@))

@@ -89,6 +89,7 @@ struct cg_node;
 /* What a hierarchy can do; filled by cg_backend_open(), shown by doctor. */
 struct cg_abilities {
 	enum cg_kind kind;
+	enum cg_kind beneath; /* null: what it reads through; else the same as kind */
 	bool writable; /* limits can be written */
 	bool has_low; /* soft mode is possible */
 	bool has_reclaim; /* memory.reclaim exists */
@@ -104,7 +105,11 @@ struct cg_abilities {
 struct cg_options {
 	size_t size; /* of this struct, for growth */
 	bool dry_run; /* wrap into the null backend */
-	const char *cgroup_root; /* for tests: a fake tree instead of /proc/self/mounts; NULL normally */
+	/*
+	 * For tests: a plain directory instead of what /proc/self/mounts says; NULL normally.
+	 * DIR/cgroup.controllers makes it a v2 tree, DIR/memory and DIR/unified a hybrid one.
+	 */
+	const char *cgroup_root;
 };
 
 /*
@@ -130,6 +135,8 @@ int cg_attach(struct cg_backend *b, const char *path, pid_t pid);
 /* The memory cgroup path of a process. Returns the length. */
 int cg_path_of_pid(struct cg_backend *b, pid_t pid, char *ret_path, size_t size);
 bool cg_exists(struct cg_backend *b, const char *path);
+/* Whether `path` lies below `ancestor` (and is not it): an engine nested in another. */
+bool cg_path_is_ancestor(const char *ancestor, const char *path);
 
 /* -- a cgroup in use -- */
 
@@ -145,8 +152,8 @@ int cg_node_limits(struct cg_node *n, struct cg_limits *ret_limits);
 int cg_node_stat(struct cg_node *n, struct cg_stat *ret_stat);
 int cg_node_events(struct cg_node *n, struct cg_events *ret_events);
 int cg_node_pressure(struct cg_node *n, enum cg_pressure_kind kind, struct cg_pressure *ret);
-/* CPU time of the tasks, cumulative ns: cpu.stat usage_usec of the unified tree (it is there without
- * the cpu controller too). -EOPNOTSUPP where there is none. */
+/* CPU time of the tasks, cumulative ns: cpu.stat usage_usec of the unified tree (it is there
+ * without the cpu controller too). -EOPNOTSUPP where there is none. */
 int cg_node_cpu(struct cg_node *n, uint64_t *ret_cpu_ns);
 /* Whether any process is in the cgroup or below it. */
 int cg_node_populated(struct cg_node *n, bool *ret_populated);
@@ -170,6 +177,18 @@ int cg_node_raise_limit(struct cg_node *n, enum cg_limit which, uint64_t bytes,
  * -EAGAIN from the kernel ("less than asked") is not an error here.
  */
 int cg_node_reclaim(struct cg_node *n, uint64_t bytes, uint64_t *ret_freed);
+
+/*
+ * One step of a shrink: lowers the limit so far that at most bite_bytes must be reclaimed for it,
+ * and never below max(target_bytes, floor_bytes), where the floor is what cannot be reclaimed plus
+ * headroom. Call it again until *ret_actual is there. Where memory.reclaim exists the memory is
+ * freed through it first and the limit then follows usage, so that the write of the limit has next
+ * to nothing left to do: it neither blocks nor makes the kernel kill for want of reclaimable
+ * memory. On v1 the limit itself reclaims, the bite. Protections (min, low) go down at once.
+ * -EBUSY: nothing could be freed, the old limit stands (a v1 kernel may have dropped cache for it).
+ */
+int cg_node_shrink_step(struct cg_node *n, enum cg_limit which, uint64_t target_bytes,
+			uint64_t bite_bytes, uint64_t floor_bytes, uint64_t *ret_actual);
 
 /*
  * A PSI trigger as an epoll-able descriptor (EPOLLPRI): `some` stall of threshold_us within
