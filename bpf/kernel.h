@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The few kernel types the sensors read, by hand: libbpf moves every access to where the running
- * kernel keeps the field (CO-RE), so only names and types matter here, not offsets. Fields are those
- * of 6.1, 6.12 and 6.18; one that exists in some of them only is read behind
+ * kernel keeps the field (CO-RE), so only names and types matter here, not offsets. Fields are
+ * those of 6.1, 6.12 and 6.18; one that exists in some of them only is read behind
  * bpf_core_field_exists().
  *
  * In tp_btf, fentry and iterator programs follow these pointers with plain C loads. Each
@@ -23,26 +23,40 @@ typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef _Bool bool;
-#define true  1
+#define true 1
 #define false 0
-#define NULL  ((void *)0)
+#define NULL ((void *)0)
 
 /* From <linux/bpf.h>, which clang -target bpf does not find on a multiarch Debian. */
-#define BPF_ANY			 0
-#define BPF_NOEXIST		 1
-#define BPF_F_NO_PREALLOC	 (1u << 0)
-#define BPF_F_MMAPABLE		 (1u << 10)
-#define BPF_MAP_TYPE_HASH	 1
-#define BPF_MAP_TYPE_ARRAY	 2
-#define BPF_MAP_TYPE_PERCPU_HASH 5
-#define BPF_MAP_TYPE_LRU_HASH	 9
-#define BPF_MAP_TYPE_RINGBUF	 27
-#define BPF_MAP_TYPE_TASK_STORAGE 29
+#define BPF_ANY                        0
+#define BPF_NOEXIST                    1
+#define BPF_F_NO_PREALLOC              (1u << 0)
+#define BPF_F_MMAPABLE                 (1u << 10)
+#define BPF_MAP_TYPE_HASH              1
+#define BPF_MAP_TYPE_ARRAY             2
+#define BPF_MAP_TYPE_PERCPU_HASH       5
+#define BPF_MAP_TYPE_LRU_HASH          9
+#define BPF_MAP_TYPE_RINGBUF           27
+#define BPF_MAP_TYPE_TASK_STORAGE      29
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-enum cgroup_subsys_id { memory_cgrp_id = 4 }; /* by bpf_core_enum_value(), never as it stands */
+/* Enumerators are for bpf_core_enum_value(), never for use as they stand. */
+enum cgroup_subsys_id { memory_cgrp_id = 4 };
+enum node_stat_item {
+	NR_UNEVICTABLE = 1,
+	WORKINGSET_REFAULT_ANON,
+	WORKINGSET_REFAULT_FILE,
+	NR_ANON_MAPPED,
+	NR_FILE_MAPPED,
+	NR_FILE_PAGES,
+	NR_FILE_DIRTY,
+	NR_WRITEBACK,
+	NR_SHMEM,
+};
+enum memcg_stat_item { MEMCG_KMEM = 1, MEMCG_NR_STAT };
+enum vm_event_item { PGSCAN_KHUGEPAGED = 1, PGSCAN_PROACTIVE };
 
 struct kernfs_node {
 	__u64 id; /* what user space sees as the directory's inode */
@@ -60,7 +74,8 @@ struct cgroup_root {
 };
 
 struct psi_group {
-	__u64 total[12]; /* [PSI_AVGS][NR_PSI_STATES - 1], ns; the order of states is in walk.bpf.c */
+	__u64
+	    total[12]; /* [PSI_AVGS][NR_PSI_STATES - 1], ns; the order of states is in walk.bpf.c */
 };
 
 struct cgroup {
@@ -113,6 +128,7 @@ struct task_struct {
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
+	unsigned long min_flt;
 	unsigned long maj_flt;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
@@ -149,7 +165,22 @@ struct reclaim_stat {
 };
 
 struct scan_control;
-struct lruvec;
+
+struct lruvec {
+	unsigned long anon_cost;
+};
+
+struct mem_cgroup_per_node {
+	struct lruvec lruvec;
+	struct mem_cgroup *memcg;
+};
+
+struct pt_regs { /* x86 */
+	unsigned long orig_ax;
+};
+
+struct bio;
+struct bpf_perf_event_data;
 
 struct bpf_iter_meta {
 	__u64 session_id;

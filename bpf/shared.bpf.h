@@ -71,7 +71,8 @@ static __always_inline uint32_t slot_of_cgroup_id(uint64_t id)
 	return ref ? ref->slot : NO_SLOT;
 }
 
-/* Plain loads: for tp_btf, fentry and iterator programs, and tasks the verifier knows the type of. */
+/* Plain loads: for tp_btf, fentry and iterator programs, and tasks the verifier knows the type of.
+ */
 static __always_inline uint64_t memory_cgroup_id(struct task_struct *task)
 {
 	int memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
@@ -118,7 +119,7 @@ static __always_inline uint32_t slot_of_folio(struct folio *folio)
  */
 #define counters_of(map, slot)                                                                     \
 	({                                                                                         \
-		uint32_t key_ = (slot) * lanes + (bpf_get_smp_processor_id() & (lanes - 1));       \
+		uint32_t key_ = (slot)*lanes + (bpf_get_smp_processor_id() & (lanes - 1));         \
 		bpf_map_lookup_elem(&(map), &key_);                                                \
 	})
 

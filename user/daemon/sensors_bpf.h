@@ -53,7 +53,7 @@ struct sensor_module {
 };
 
 extern const struct sensor_module sensor_walk, sensor_faults, sensor_stalls, sensor_refaults,
-	sensor_reclaim, sensor_oom, sensor_children;
+    sensor_reclaim, sensor_oom, sensor_children;
 
 /*
  * Gives an opened, not yet loaded object the shared maps, and sets `lanes`, `slots` and
