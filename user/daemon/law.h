@@ -20,10 +20,10 @@
 #include "bpf/wire.h"
 
 #define LAW_ENGINES_MAX 4096
-#define LAW_GROUPS_MAX	256
-#define LAW_BUCKETS	128
-#define LAW_NO_ENGINE	UINT32_MAX
-#define LAW_PAGE_BYTES	4096ull
+#define LAW_GROUPS_MAX  256
+#define LAW_BUCKETS     128
+#define LAW_NO_ENGINE   UINT32_MAX
+#define LAW_PAGE_BYTES  4096ull
 
 enum law_policy {
 	LAW_POLICY_MARGINAL,
@@ -105,19 +105,22 @@ struct law_memory {
 	uint64_t interval_stall; /* the same, last interval */
 	uint64_t kappa; /* busy_ppm with more digits */
 	uint64_t kappa_now; /* last interval */
-	uint64_t psi_carry_memory_ns, psi_carry_io_ns; /* PSI totals come in lumps; see estimate.c */
+	uint64_t psi_carry_memory_ns,
+	    psi_carry_io_ns; /* PSI totals come in lumps; see estimate.c */
 	uint64_t samples_per_s_8; /* EWMA of sampled refaults, 24.8 */
 	uint64_t inflow_peak_per_s; /* pages, slowly forgotten: how fast this engine can fill */
 	uint64_t forget_ns; /* busy time not yet taken off the remembered side */
 	uint64_t stream_ns; /* for how long it has looked like a stream (up) or not (down) */
 	uint64_t reach_bytes; /* without distances: how far the curve is spread */
-	uint64_t anchor_base_bytes, anchor_stall; /* where the reach was last judged */
+	uint64_t anchor_base_bytes, anchor_stall, anchor_ns; /* where the reach was last judged */
 	uint64_t anon_step_bytes, anon_peak_bytes;
 	uint32_t hull; /* steepest mean slope of the curve above the target, per bucket */
-	uint32_t boundary; /* mean density just outside: what a page just inside is worth at least */
+	uint32_t
+	    boundary; /* mean density just outside: what a page just inside is worth at least */
 	uint32_t above; /* sum of the curve above base */
 	uint32_t top; /* buckets at and above are zero */
-	uint64_t spare[8];
+	bool distances_known; /* last.distance is of this engine's last fold */
+	uint64_t spare[7];
 };
 
 /*
@@ -129,15 +132,18 @@ struct law_estimate {
 	struct law_sample last; /* to take deltas against */
 	uint32_t updates;
 
-	uint32_t stall_ppm; /* stalled share of time, this interval: max of ledger, PSI memory, PSI io of refaults */
+	uint32_t stall_ppm; /* stalled share of time, this interval: max of ledger, PSI memory, PSI
+			       io of refaults */
 	uint32_t stall_avg_ppm; /* EWMA */
 	uint64_t stall_ns_per_s; /* by the ledger (sum over tasks; may exceed 1e9) */
 	uint64_t stall_cause_ns_per_s[STALL_CAUSES]; /* the same by enum stall_cause */
 	uint64_t refaults_per_s, faults_per_s, majfaults_per_s, evictions_per_s;
 	uint64_t refault_cost_ns; /* measured stall per refault, EWMA */
 	int64_t usage_velocity_bytes_per_s; /* signed EWMA of d usage / dt */
-	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity; UINT64_MAX: never */
-	uint64_t working_set_bytes; /* best guess: usage that is reused + what refaults would need */
+	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity; UINT64_MAX:
+					never */
+	uint64_t
+	    working_set_bytes; /* best guess: usage that is reused + what refaults would need */
 	uint64_t idle_bytes; /* usage that nothing was stalled for lately */
 	uint32_t confidence_ppm; /* in the curve, by the number of samples behind it */
 	bool streaming; /* evicts much, refaults nothing: more memory earns nothing */
@@ -159,7 +165,8 @@ enum law_reason {
 	LAW_REASON_GAIN, /* received: stalls here cost more than at the donor */
 	LAW_REASON_DONATE, /* gave: its memory was worth less than the receiver's stall */
 	LAW_REASON_IDLE, /* gave memory it does not use */
-	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit, and memory free */
+	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit, and
+			     memory free */
 	LAW_REASON_STREAM, /* kept small: reads without reuse */
 	LAW_REASON_FLOOR, /* raised to its minimum or to what cannot be reclaimed */
 	LAW_REASON_CEILING, /* scaled down: the sum did not fit */
@@ -167,7 +174,8 @@ enum law_reason {
 	LAW_REASON_HYSTERESIS, /* wants, but the gain does not clearly exceed the loss */
 	LAW_REASON_NOISE, /* wants, but too few samples speak for it */
 	LAW_REASON_MANUAL, /* somebody else's limit is respected */
-	LAW_REASON_OVERCOMMITTED, /* floors and unreclaimable memory exceed the ceiling: nothing grows */
+	LAW_REASON_OVERCOMMITTED, /* floors and unreclaimable memory exceed the ceiling: nothing
+				     grows */
 	LAW_REASON_POLICY, /* static or proportional share */
 	LAW_REASON_INACTIVE,
 	LAW_REASON_COUNT

@@ -11,10 +11,10 @@
 #include "user/daemon/law.h"
 
 #define LAW_ONE_SHIFT 20
-#define LAW_ONE	      (1ull << LAW_ONE_SHIFT) /* 1.0 of fractions and curves */
-#define LAW_PPM	      1000000ull
-#define LAW_MS	      1000000ull
-#define LAW_S	      1000000000ull
+#define LAW_ONE       (1ull << LAW_ONE_SHIFT) /* 1.0 of fractions and curves */
+#define LAW_PPM       1000000ull
+#define LAW_MS        1000000ull
+#define LAW_S         1000000000ull
 /* No machine is larger; with it 4096 sizes add up without overflow. 2^56 bytes. */
 #define LAW_BYTES_CAP (1ull << 56)
 /* Rates and counts are cut off here, so that products with 16-bit factors fit. */
@@ -126,8 +126,8 @@ uint64_t law_log1p(uint64_t s);
 
 /*
  * What it costs, per unit of weight, to be stalled s seconds per busy second (1/2^20). gamma 1:
- * s / (1 + s), the lost share of throughput in a closed loop; gamma 0: ln(1 + s), whose sum is least
- * where the product of throughputs is greatest (proportional fairness).
+ * s / (1 + s), the lost share of throughput in a closed loop; gamma 0: ln(1 + s), whose sum is
+ * least where the product of throughputs is greatest (proportional fairness).
  */
 static inline uint64_t law_cost(uint64_t s, uint32_t gamma_ppm)
 {

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the files of the control law: what estimate, curve, planner and projection share. */
+#ifndef BAROSTAT_DAEMON_LAW_INTERNAL_H
+#define BAROSTAT_DAEMON_LAW_INTERNAL_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "user/daemon/law.h"
+#include "user/daemon/law_math.h"
+
+/* Shorter than the shortest useful interval, so that a tick a little early is not skipped. */
+#define LAW_FOLD_NS (90 * LAW_MS)
+
+/* -- estimate -- */
+
+/* Count per second, at most LAW_COUNT_CAP. */
+static inline uint64_t law_rate(uint64_t count, uint64_t dt_ns)
+{
+	if (dt_ns == 0)
+		return 0;
+	if (count < UINT64_MAX / LAW_S)
+		return law_min(count * LAW_S / dt_ns, LAW_COUNT_CAP);
+	return law_min(count / law_max(dt_ns / LAW_S, 1), LAW_COUNT_CAP);
+}
+
+/* Nanoseconds until `count` has gone by at a rate per second above 0. */
+static inline uint64_t law_time(uint64_t count, uint64_t per_s)
+{
+	uint64_t seconds = count / per_s;
+
+	return seconds > UINT64_MAX / LAW_S / 2
+		   ? UINT64_MAX
+		   : seconds * LAW_S + count % per_s * 1000 / per_s * LAW_MS;
+}
+
+/* One bucket of every curve under this ceiling: a 128th of it, whole pages. */
+static inline uint64_t law_bucket_bytes(uint64_t ceiling_bytes)
+{
+	uint64_t pages = law_pages_up(ceiling_bytes);
+
+	return law_max((pages + LAW_BUCKETS - 1) / LAW_BUCKETS, 1) * LAW_PAGE_BYTES;
+}
+
+/* How far below its target an engine may stand and still be called full. */
+static inline uint64_t law_margin(uint64_t target, uint64_t bucket)
+{
+	return law_min(2 * bucket, target / 4);
+}
+
+/* An engine whose memory cannot be taken by reclaim: it has a floor, not a curve. */
+static inline bool law_mostly_anon(const struct law_sample *s)
+{
+	return s->unreclaimable_bytes > s->usage_bytes / 2;
+}
+
+static inline void law_copy_but_distances(struct law_sample *to, const struct law_sample *from)
+{
+	memcpy(to, from, offsetof(struct law_sample, distance));
+	memcpy(&to->cpu_ns, &from->cpu_ns,
+	       sizeof(*to) - offsetof(struct law_sample, distance) - sizeof(to->distance));
+}
+
+/* Folds what was observed since the last fold into the curve; nothing before LAW_FOLD_NS. */
+void law_curve_update(struct law_estimate *e, const struct law_params *params,
+		      const struct law_sample *sample, uint64_t limit_bytes, uint64_t now_ns);
+
+/* -- policy -- */
+
+#define LAW_RECEIVERS_MAX 12 /* considered per plan, the most stalled by what memory would cure */
+#define LAW_DONORS_MAX    24 /* considered per plan, the cheapest */
+#define LAW_OFFERS_MAX    256
+
+/* One engine on the bench of policy_decide(). Sizes in pages. */
+struct plan_engine {
+	uint64_t target, before; /* before: 0 none yet */
+	uint64_t min, fixed; /* what the operator guarantees; what cannot be reclaimed */
+	uint64_t lo, hi; /* bounds of the projection: lo = max(min, fixed) within hi */
+	uint64_t floor; /* what the planner leaves at least */
+	uint64_t usage;
+	uint64_t weight; /* the engine's times the group's / 100 */
+	uint64_t want; /* what it was going to have before the projection cut it */
+	int moved; /* sign of this tick's move */
+	bool active, manual; /* manual implies active */
+	bool anon; /* mostly unreclaimable */
+	enum law_reason reason;
+	uint32_t clamps, peer, gain_ppm, loss_ppm;
+};
+
+/* A slice of a donor's memory, cheapest first. */
+struct plan_offer {
+	uint32_t donor; /* index into donor[] */
+	uint64_t pages;
+	uint64_t loss;
+};
+
+struct plan_donor {
+	uint32_t engine;
+	bool closed; /* has received, so gives nothing */
+	uint32_t slices; /* full buckets above the floor */
+	uint64_t rest; /* pages of the last, partial one */
+	uint64_t taken; /* pages, of the candidate being weighed */
+	uint64_t loss[LAW_BUCKETS + 2]; /* [k]: of giving k buckets; last: with the rest */
+};
+
+struct plan_receiver {
+	uint32_t engine;
+	bool done;
+	uint32_t reach; /* buckets worth asking for */
+	uint64_t gain[LAW_BUCKETS + 1]; /* [k]: weighted stall that ends with k buckets more */
+	uint64_t cured[LAW_BUCKETS + 1]; /* [k]: the same in stall per work, for the noise gate */
+};
+
+struct law_workspace {
+	uint32_t n;
+	uint64_t available; /* pages to divide: ceiling - reserve - manual */
+	uint64_t bucket; /* pages */
+	uint64_t burst; /* pages kept free */
+	uint64_t weights; /* sum over active engines that are not manual */
+	uint64_t window_ns; /* since the planner last ran */
+	uint64_t group_sum[LAW_GROUPS_MAX], group_lo[LAW_GROUPS_MAX], group_gap[LAW_GROUPS_MAX];
+	uint64_t group_want[LAW_GROUPS_MAX], group_ratio[LAW_GROUPS_MAX];
+	uint32_t donors, receivers, offers;
+	struct plan_donor donor[LAW_DONORS_MAX];
+	struct plan_receiver receiver[LAW_RECEIVERS_MAX];
+	struct plan_offer offer[LAW_OFFERS_MAX];
+	struct plan_engine engine[]; /* n */
+};
+
+/* Everything policy_decide() was called with, for the functions below. */
+struct plan {
+	struct law_state *state;
+	const struct law_params *params;
+	const struct law_engine *engine;
+	const struct law_sample *sample;
+	const struct law_estimate *estimate;
+	uint32_t n;
+	uint32_t urgent;
+	uint64_t now_ns;
+	struct law_workspace *w;
+};
+
+static inline bool plan_full(const struct law_workspace *w, const struct plan_engine *e)
+{
+	return e->usage + law_margin(e->target, w->bucket) >= e->target;
+}
+
+/* Pages that are nobody's target. */
+uint64_t law_free_pages(const struct law_workspace *w);
+
+/* Sets every target within bounds; marks what it changed. Needs only w and the groups' bounds. */
+void law_project(const struct plan *p);
+
+void law_share_static(const struct plan *p);
+void law_share_proportional(const struct plan *p);
+/* First targets of engines that have none, for every policy that starts from shares. */
+void law_marginal(const struct plan *p);
+/* Moves memory from where it is worth little to where it ends stalls. */
+void law_plan_moves(const struct plan *p);
+/*
+ * Takes `pages` for nobody in particular: from the cheapest donors, `except` spared. Returns what
+ * it got.
+ */
+uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t except);
+
+#endif

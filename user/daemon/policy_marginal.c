@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The default policy, in the order of urgency: what must be (first targets, unreclaimable memory),
+ * what costs nobody anything (free memory to who meets its limit), what pays (policy_plan.c), and
+ * the burst reserve filled up again from what lies idle.
+ */
+#include "user/daemon/law_internal.h"
+
+#define HEADROOM_PART     64 /* of unreclaimable memory, kept above it */
+#define HEADROOM_AHEAD_NS (500 * LAW_MS) /* growth looked ahead for */
+#define HEADROOM_MAX_PART 10 /* of the ceiling */
+#define GRANT_PART        8 /* of usage, at once to who meets its limit */
+#define PLAN_NS           (90 * LAW_MS)
+
+static bool divides(const struct plan_engine *e)
+{
+	return e->active && !e->manual;
+}
+
+static bool newcomer(const struct plan_engine *e)
+{
+	return divides(e) && e->before == 0;
+}
+
+/* What does not fit is cut from the newcomers, not from those who are at work. */
+static void fit_newcomers(struct law_workspace *w, uint64_t room)
+{
+	uint64_t sum = 0, ratio;
+
+	for (uint32_t i = 0; i < w->n; i++)
+		if (newcomer(&w->engine[i]))
+			sum += w->engine[i].target;
+	ratio = law_ratio_32(room, sum);
+	for (uint32_t i = 0; i < w->n; i++)
+		if (newcomer(&w->engine[i]))
+			w->engine[i].target = law_part(w->engine[i].target, ratio);
+}
+
+/*
+ * First targets. An engine's share is half what it uses, half its weight says: a running host is
+ * not turned over by the start, nor is a stampeded engine left with what it was beaten down to.
+ */
+static void first_targets(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+	uint64_t used = 0, taken = 0, newcomers = 0, room, left;
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct plan_engine *e = &w->engine[i];
+
+		if (newcomer(e)) {
+			used += e->usage;
+			newcomers += 1;
+		} else if (divides(e)) {
+			taken += e->target;
+		}
+	}
+	if (newcomers == 0)
+		return;
+	room = law_less(law_less(w->available, taken), w->burst);
+	left = law_less(room, used);
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct plan_engine *e = &w->engine[i];
+		uint64_t share, by_use;
+
+		if (!newcomer(e))
+			continue;
+		/* beside engines that have theirs, a newcomer claims its weight's part of it all */
+		share =
+		    law_part(law_less(w->available, w->burst), law_ratio_32(e->weight, w->weights));
+		by_use = law_part(e->usage, law_ratio_32(room, law_max(used, 1))) +
+			 law_part(left, law_ratio_32(e->weight, w->weights));
+		e->target = (share + by_use) / 2;
+		e->reason = LAW_REASON_START;
+	}
+	fit_newcomers(w, room);
+}
+
+/* What an engine must have now, and what it will need within moments as it grows. */
+static uint64_t demand_of(const struct plan *p, uint32_t i)
+{
+	const struct plan_engine *e = &p->w->engine[i];
+	int64_t velocity = p->estimate[i].usage_velocity_bytes_per_s;
+	uint64_t headroom = e->fixed / HEADROOM_PART;
+
+	if (e->fixed == 0)
+		return e->lo;
+	if (e->anon && velocity > 0)
+		headroom += law_pages((uint64_t)velocity) / (LAW_S / HEADROOM_AHEAD_NS);
+	headroom = law_min(headroom, p->w->available / HEADROOM_MAX_PART);
+	return law_clamp(e->fixed + headroom, e->lo, e->hi);
+}
+
+/* What an engine has been given and does not use. */
+static uint64_t idle_of(const struct plan *p, uint32_t i)
+{
+	const struct law_workspace *w = p->w;
+	const struct plan_engine *e = &w->engine[i];
+	uint64_t keep = law_max(e->floor, e->usage + law_margin(e->target, w->bucket));
+
+	if (!divides(e) || e->before == 0 || e->moved > 0)
+		return 0;
+	if (e->anon)
+		keep = law_max(e->lo, demand_of(p, i));
+	return law_less(e->target, keep);
+}
+
+/* Memory that is given and not used costs nobody anything: taken from all who have it, evenly. */
+static uint64_t take_idle(const struct plan *p, uint64_t pages, uint32_t except)
+{
+	struct law_workspace *w = p->w;
+	uint64_t idle = 0, got = 0, ratio;
+
+	for (uint32_t i = 0; i < w->n && pages > 0; i++)
+		idle += i == except ? 0 : idle_of(p, i);
+	if (idle == 0)
+		return 0;
+	ratio = law_ratio_32(pages, idle);
+	for (uint32_t i = 0; i < w->n; i++) {
+		uint64_t part = i == except ? 0 : law_part(idle_of(p, i), ratio);
+
+		if (part == 0)
+			continue;
+		w->engine[i].target -= part;
+		w->engine[i].moved = -1;
+		w->engine[i].reason = LAW_REASON_IDLE;
+		w->engine[i].peer = except;
+		got += part;
+	}
+	return got;
+}
+
+static void give(struct plan_engine *e, uint64_t pages, enum law_reason reason)
+{
+	if (pages == 0)
+		return;
+	e->target += pages;
+	e->moved = 1;
+	e->reason = reason;
+}
+
+/* Unreclaimable memory and its growth: never waits for evidence. */
+static void charge(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+	uint64_t room = law_free_pages(w);
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct plan_engine *e = &w->engine[i];
+		uint64_t demand, must, got;
+
+		if (!divides(e) || e->moved < 0)
+			continue;
+		must = law_less(e->lo, e->target);
+		demand = law_less(demand_of(p, i), e->target);
+		if (newcomer(e) && e->target < e->floor)
+			must = demand = law_max(demand, e->floor - e->target);
+		if (demand == 0)
+			continue;
+		got = law_min(demand, room);
+		room -= got;
+		if (got < demand)
+			got += take_idle(p, demand - got, i);
+		if (got < must)
+			got += law_plan_take(p, must - got, i);
+		give(e, got, must > 0 ? LAW_REASON_FLOOR : LAW_REASON_BURST);
+	}
+}
+
+static bool meets_limit(const struct plan *p, uint32_t i)
+{
+	const struct law_estimate *est = &p->estimate[i];
+	const struct plan_engine *e = &p->w->engine[i];
+
+	if (!divides(e) || e->moved < 0 || e->before == 0 || est->streaming || e->target >= e->hi)
+		return false;
+	if (!plan_full(p->w, e))
+		return false;
+	return p->sample[i].limit_hits > p->state->engine[i].limit_hits ||
+	       est->evictions_per_s > 0 ||
+	       est->usage_velocity_bytes_per_s > (int64_t)LAW_PAGE_BYTES;
+}
+
+static uint64_t grant_of(const struct plan *p, uint32_t i)
+{
+	const struct plan_engine *e = &p->w->engine[i];
+
+	return law_min(law_max(e->usage / GRANT_PART, 2 * p->w->bucket), e->hi - e->target);
+}
+
+/* Free memory goes at once to who meets its limit, evenly among those. */
+static void grant_free(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+	uint64_t room = law_less(law_free_pages(w), w->burst);
+	uint64_t grants = 0;
+
+	if (room == 0)
+		return;
+	for (uint32_t i = 0; i < w->n; i++)
+		grants += meets_limit(p, i);
+	for (uint32_t i = 0; i < w->n && grants > 0; i++)
+		if (meets_limit(p, i))
+			give(&w->engine[i], law_min(grant_of(p, i), room / grants),
+			     LAW_REASON_BURST);
+}
+
+/* The loop was woken by a stall: what is free or idle goes to that engine, and nothing else. */
+static void grant_urgent(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+	struct plan_engine *e = &w->engine[p->urgent];
+	uint64_t ask, got;
+
+	if (!divides(e) || e->target >= e->hi || p->estimate[p->urgent].streaming ||
+	    !plan_full(w, e))
+		return;
+	ask = grant_of(p, p->urgent);
+	got = law_min(ask, law_free_pages(w));
+	got += take_idle(p, ask - got, p->urgent);
+	give(e, got, LAW_REASON_BURST);
+}
+
+static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
+{
+	uint64_t part = law_min(pages, law_less(e->target, e->floor));
+
+	if (!divides(e) || e->before == 0 || e->moved > 0 || part == 0)
+		return 0;
+	e->target -= part;
+	e->moved = -1;
+	e->reason = LAW_REASON_STREAM;
+	return part;
+}
+
+/* The reserve that a burst has used up comes back from idle memory and from streams, by and by. */
+static void refill_burst(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+	uint64_t lacking = law_less(w->burst, law_free_pages(w));
+	uint64_t bite = law_min(lacking, w->bucket);
+
+	if (bite == 0)
+		return;
+	bite -= take_idle(p, bite, LAW_NO_ENGINE);
+	for (uint32_t i = 0; i < w->n && bite > 0; i++)
+		if (p->estimate[i].streaming)
+			bite -= take_stream(&w->engine[i], bite);
+}
+
+void law_marginal(const struct plan *p)
+{
+	first_targets(p);
+	if (p->urgent < p->n) {
+		grant_urgent(p);
+		return;
+	}
+	charge(p);
+	grant_free(p);
+	if (p->state->planned_ns == 0 || law_less(p->now_ns, p->state->planned_ns) >= PLAN_NS) {
+		law_plan_moves(p);
+		refill_burst(p);
+		p->state->planned_ns = law_max(p->now_ns, 1);
+	}
+}
