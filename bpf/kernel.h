@@ -35,6 +35,7 @@ typedef _Bool bool;
 #define BPF_MAP_TYPE_HASH              1
 #define BPF_MAP_TYPE_ARRAY             2
 #define BPF_MAP_TYPE_PERCPU_HASH       5
+#define BPF_MAP_TYPE_PERCPU_ARRAY      6
 #define BPF_MAP_TYPE_LRU_HASH          9
 #define BPF_MAP_TYPE_RINGBUF           27
 #define BPF_MAP_TYPE_TASK_STORAGE      29
@@ -124,8 +125,12 @@ struct mem_cgroup {
 
 struct mm_struct;
 
+struct reclaim_state;
+
 struct task_struct {
 	unsigned in_iowait : 1;
+	unsigned in_memstall : 1; /* CONFIG_PSI */
+	struct reclaim_state *reclaim_state; /* not NULL: the task is reclaiming */
 	int pid;
 	int tgid;
 	unsigned long min_flt;
@@ -135,9 +140,22 @@ struct task_struct {
 	unsigned int memcg_nr_pages_over_high;
 };
 
-struct inode {
-	unsigned long i_ino;
+struct super_block {
+	__u32 s_dev;
 };
+
+struct rw_semaphore {
+	atomic_long_t owner; /* the writing task, with flags in the low bits */
+};
+
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__u32 i_generation;
+	struct rw_semaphore i_rwsem;
+};
+
+enum mapping_flags { AS_EXITING = 4 };
 
 struct address_space {
 	struct inode *host;
@@ -148,13 +166,42 @@ typedef struct {
 	unsigned long val;
 } swp_entry_t;
 
+/* Their numbers differ between kernels: by bpf_core_enum_value(). */
+enum pageflags { PG_locked, PG_uptodate, PG_head, PG_swapbacked, PG_swapcache };
+
 struct folio {
+	unsigned long flags;
 	struct address_space *mapping;
 	unsigned long index;
 	void *private;
 	swp_entry_t swap; /* 6.12 and later; before that the entry is in private */
 	unsigned long memcg_data;
+	unsigned int _folio_nr_pages; /* of large folios, up to 6.12; then _nr_pages */
+	unsigned int _nr_pages;
 };
+
+typedef struct {
+	unsigned long f;
+} memdesc_flags_t;
+
+struct folio___memdesc { /* 6.18: flags in a struct of their own */
+	memdesc_flags_t flags;
+};
+
+struct wait_queue_entry {
+	unsigned int flags;
+	void *private;
+	void *func;
+};
+
+/* What a task that waits for a page has on its stack. */
+struct wait_page_queue {
+	struct folio *folio;
+	int bit_nr;
+	struct wait_queue_entry wait;
+};
+
+enum vm_fault_reason { VM_FAULT_MAJOR = 4 };
 
 struct vm_fault {
 	unsigned int flags;

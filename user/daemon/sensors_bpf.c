@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "bpf/returning.h"
 #include "user/common/cleanup.h"
 #include "user/common/log.h"
 #include "user/daemon/sensors_bpf_engines.h"
@@ -141,6 +142,9 @@ static int make_shared(struct sensors *s)
 		err = make_map(BPF_MAP_TYPE_ARRAY, "baro_common", 4, sizeof(struct sensor_common),
 			       1, BPF_F_MMAPABLE, &c->common_fd);
 	if (!err)
+		err = make_map(BPF_MAP_TYPE_ARRAY, "baro_returning", 4, sizeof(uint64_t),
+			       1u << RETURNING_BITS, 0, &c->returning_fd);
+	if (!err)
 		err = map_memory(c->armed_fd, s->armed_bytes, (void **)&s->armed);
 	if (!err)
 		err = map_memory(c->common_fd, s->page_bytes, (void **)&s->common);
@@ -201,6 +205,7 @@ int sensors_open(const struct sensors_options *options, struct sensors **ret)
 		.events_fd = -1,
 		.armed_fd = -1,
 		.common_fd = -1,
+		.returning_fd = -1,
 	};
 	for (int i = 0; i < SENSOR_COUNT; i++)
 		s->state[i].name = modules[i]->name;
@@ -241,6 +246,7 @@ void sensors_close(struct sensors *s)
 	cleanup_close(&s->ctx.events_fd);
 	cleanup_close(&s->ctx.armed_fd);
 	cleanup_close(&s->ctx.common_fd);
+	cleanup_close(&s->ctx.returning_fd);
 	free(s);
 }
 

@@ -21,6 +21,7 @@ struct sensor_ctx {
 	uint32_t lanes; /* copies of each slot's counters: power of two, at least 1 */
 	int memory_hierarchy; /* kernel's number of the memory hierarchy: 0 on v2 */
 	int engines_fd, events_fd, armed_fd, common_fd; /* shared maps, see bpf/shared.bpf.h */
+	int returning_fd; /* from the refaults sensor to the stalls sensor: bpf/returning.bpf.h */
 };
 
 struct sensor_target {

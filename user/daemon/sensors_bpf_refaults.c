@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The refaults sensor: evictions, ghosts and refault distances of bpf/refaults.bpf.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bpf/refaults.h"
+#include "bpf/refaults.skel.h"
+
+#include "user/common/cleanup.h"
+#include "user/daemon/sensors_bpf.h"
+#include "user/daemon/sensors_ghosts.h"
+
+struct refaults {
+	struct refaults_bpf *bpf;
+	struct sensor_counters counters;
+	uint32_t sample_shift;
+};
+
+static void refaults_close(void *private)
+{
+	struct refaults *r = private;
+
+	if (!r)
+		return;
+	sensor_counters_unmap(&r->counters);
+	refaults_bpf__destroy(r->bpf);
+	free(r);
+}
+
+static void refaults_closep(struct refaults **r)
+{
+	refaults_close(*r);
+}
+
+/* Without a ceiling in the options, what a host has is the most an engine can have. */
+static uint64_t ceiling_of(const struct sensors_options *options, uint32_t page_bytes)
+{
+	if (options->ceiling_bytes)
+		return options->ceiling_bytes;
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * page_bytes;
+}
+
+static int prepare(struct refaults *r, const struct sensor_ctx *ctx, enum sensor_variant variant)
+{
+	uint32_t page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
+	struct ghost_plan plan = ghosts_plan(ceiling_of(ctx->options, page_bytes),
+					     ctx->options->ghost_entries, page_bytes);
+	int err;
+
+	err = sensor_share(ctx, r->bpf->obj);
+	if (!err)
+		err = bpf_map__reuse_fd(r->bpf->maps.returning, ctx->returning_fd);
+	if (!err)
+		err = bpf_map__set_max_entries(r->bpf->maps.ghosts, plan.sets);
+	if (!err)
+		err = sensor_size_counters(ctx, r->bpf->maps.refault_counters);
+	if (err)
+		return err;
+	r->sample_shift = plan.sample_shift;
+	r->bpf->rodata->sample_shift = plan.sample_shift;
+	r->bpf->rodata->ghost_sets = plan.sets;
+	sensor_pick_programs(r->bpf->obj, variant);
+	if (variant == SENSOR_TRACEPOINT)
+		sensor_note("tracepoint variant: file pages only, and a refault is seen only while "
+			    "its ghost is kept");
+	return 0;
+}
+
+static int refaults_open(const struct sensor_ctx *ctx, enum sensor_variant variant,
+			 void **ret_private)
+{
+	_cleanup_(refaults_closep) struct refaults *r = calloc(1, sizeof(*r));
+	/* A clock must be one number, not one per CPU; and what is counted here is rare. */
+	struct sensor_ctx one_lane = *ctx;
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	one_lane.lanes = 1;
+	r->bpf = refaults_bpf__open();
+	if (!r->bpf)
+		return -errno;
+	err = prepare(r, &one_lane, variant);
+	if (!err)
+		err = refaults_bpf__load(r->bpf);
+	if (!err)
+		err = sensor_counters_map(&one_lane, r->bpf->maps.refault_counters, &r->counters);
+	if (!err)
+		err = refaults_bpf__attach(r->bpf);
+	if (err)
+		return err;
+	*ret_private = TAKE_PTR(r);
+	return 0;
+}
+
+static void refaults_read(void *private, uint32_t slot, struct sensor_reading *reading)
+{
+	struct refaults *r = private;
+	struct refault_counters c;
+
+	sensor_counters_sum(&r->counters, slot, &c);
+	reading->ghost_sample_shift = r->sample_shift;
+	reading->evictions += c.evictions;
+	reading->ghost_evictions += c.ghost_evictions;
+	reading->ghost_refaults += c.ghost_refaults;
+	reading->ghost_unknown += c.ghost_unknown;
+	for (size_t i = 0; i < DISTANCE_BINS; i++)
+		reading->ghost_distance[i] += c.ghost_distance[i];
+}
+
+/* The generation goes on: ghosts of the engine that had this slot before are strangers. */
+static void refaults_reset(void *private, uint32_t slot)
+{
+	struct refaults *r = private;
+	struct refault_counters c;
+	struct refault_counters *live = (struct refault_counters *)r->counters.base + slot;
+
+	sensor_counters_sum(&r->counters, slot, &c);
+	sensor_counters_reset(&r->counters, slot);
+	live->generation = c.generation + 1;
+}
+
+const struct sensor_module sensor_refaults = {
+	.id = SENSOR_REFAULTS,
+	.name = "refaults",
+	.rungs = { SENSOR_FENTRY, SENSOR_TRACEPOINT, SENSOR_OFF },
+	.open = refaults_open,
+	.close = refaults_close,
+	.read = refaults_read,
+	.reset = refaults_reset,
+};

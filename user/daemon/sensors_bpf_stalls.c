@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The stalls sensor: the ledger of bpf/stalls.bpf.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/stalls.h"
+#include "bpf/stalls.skel.h"
+
+#include "user/common/cleanup.h"
+#include "user/daemon/sensors_bpf.h"
+
+struct stalls {
+	struct stalls_bpf *bpf;
+	struct sensor_counters counters;
+};
+
+static void stalls_close(void *private)
+{
+	struct stalls *s = private;
+
+	if (!s)
+		return;
+	sensor_counters_unmap(&s->counters);
+	stalls_bpf__destroy(s->bpf);
+	free(s);
+}
+
+static void stalls_closep(struct stalls **s)
+{
+	stalls_close(*s);
+}
+
+static int stalls_open(const struct sensor_ctx *ctx, enum sensor_variant variant,
+		       void **ret_private)
+{
+	_cleanup_(stalls_closep) struct stalls *s = calloc(1, sizeof(*s));
+	struct sensor_ctx one_lane = *ctx; /* see bpf/stalls.h */
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	one_lane.lanes = 1;
+	s->bpf = stalls_bpf__open();
+	if (!s->bpf)
+		return -errno;
+	err = sensor_share(&one_lane, s->bpf->obj);
+	if (!err)
+		err = bpf_map__reuse_fd(s->bpf->maps.returning, ctx->returning_fd);
+	if (!err)
+		err = sensor_size_counters(&one_lane, s->bpf->maps.stall_counters);
+	if (err)
+		return err;
+	sensor_pick_programs(s->bpf->obj, variant);
+	if (variant == SENSOR_TRACEPOINT)
+		sensor_note("tracepoint variant: waits for swapped pages are seen on a disk, not "
+			    "on zram; refault waits are scaled up from the sampled pages");
+	err = stalls_bpf__load(s->bpf);
+	if (!err)
+		err = sensor_counters_map(&one_lane, s->bpf->maps.stall_counters, &s->counters);
+	if (!err)
+		err = stalls_bpf__attach(s->bpf);
+	if (err)
+		return err;
+	*ret_private = TAKE_PTR(s);
+	return 0;
+}
+
+static void stalls_read(void *private, uint32_t slot, struct sensor_reading *reading)
+{
+	struct stalls *s = private;
+	struct stall_counters c;
+
+	sensor_counters_sum(&s->counters, slot, &c);
+	for (size_t cause = 0; cause < STALL_CAUSES; cause++) {
+		reading->stall_count[cause] += c.stall_count[cause];
+		reading->stall_ns[cause] += c.stall_ns[cause];
+		for (size_t bin = 0; bin < LATENCY_BINS; bin++)
+			reading->stall_latency[cause][bin] += c.stall_latency[cause][bin];
+	}
+}
+
+static void stalls_reset(void *private, uint32_t slot)
+{
+	struct stalls *s = private;
+
+	sensor_counters_reset(&s->counters, slot);
+}
+
+const struct sensor_module sensor_stalls = {
+	.id = SENSOR_STALLS,
+	.name = "stalls",
+	.rungs = { SENSOR_FENTRY, SENSOR_TRACEPOINT, SENSOR_OFF },
+	.open = stalls_open,
+	.close = stalls_close,
+	.read = stalls_read,
+	.reset = stalls_reset,
+};
