@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run: this process moves into the engine's cgroup, gives up its rights, and becomes the command,
+ * so that all its memory is charged to the engine from its first page on.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/cli/attach.h"
+#include "user/cli/fields.h"
+#include "user/cli/page_view.h"
+
+/* As shells and env(1) have it. */
+#define EXIT_CANNOT_EXECUTE 126
+#define EXIT_NOT_FOUND      127
+
+/* NULL, and said so, when there is none. */
+static const struct passwd *find_user(const char *name)
+{
+	const struct passwd *pw;
+
+	errno = 0;
+	pw = getpwnam(name);
+	if (!pw)
+		cli_fail(CLI_FAILED, "there is no user '%s'%s%s", name, errno ? ": " : "",
+			 errno ? strerror(errno) : "");
+	return pw;
+}
+
+/* For good: real, effective and saved ids, and looked at again. */
+static int become(const struct passwd *user)
+{
+	if (initgroups(user->pw_name, user->pw_gid) < 0 ||
+	    setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
+		return cli_fail(CLI_FAILED, "cannot become user '%s': %s", user->pw_name,
+				strerror(errno));
+	if (getuid() != user->pw_uid || geteuid() != user->pw_uid || getgid() != user->pw_gid ||
+	    getegid() != user->pw_gid || (user->pw_uid && !setuid(0)))
+		return cli_fail(CLI_FAILED, "did not become user '%s' wholly: not going on",
+				user->pw_name);
+	if (setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 ||
+	    setenv("LOGNAME", user->pw_name, 1) < 0)
+		return cli_fail(CLI_FAILED, "cannot set the environment: %s", strerror(errno));
+	return CLI_OK;
+}
+
+/* The page the daemon writes, unless the caller names one. */
+static int announce(const struct cli *cli, struct client *client, const char *engine)
+{
+	_cleanup_json_ json_t *status = NULL;
+	const char *page = cli->page_path;
+	int r = CLI_OK;
+
+	if (!page)
+		r = client_ask(client, json_pack("{s:s}", "cmd", "status"), &status);
+	if (r)
+		return r;
+	if (!page)
+		page = json_string_value(json_object_get(status, "page"));
+	if (setenv("BAROSTAT_ENGINE", engine, 1) < 0 ||
+	    setenv("BAROSTAT_PAGE", page && *page ? page : BARO_PAGE_PATH, 1) < 0)
+		return CLI_FAILED;
+	return CLI_OK;
+}
+
+static int move_here(const struct cli *cli, const char *engine)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	struct client client;
+	int r = client_connect(&client, cli->socket_path);
+
+	if (!r)
+		r = announce(cli, &client, engine);
+	if (!r)
+		r = attach_ask(&client, engine, json_pack("[i]", (int)getpid()), &answer);
+	client_close(&client);
+	if (r)
+		return client_fail(&client, r);
+	return attach_print_failed(answer) ? CLI_FAILED : CLI_OK;
+}
+
+int cmd_run(const struct cli *cli)
+{
+	const char *engine = cli_value(cli, "engine"), *user_name = cli_value(cli, "user");
+	const struct passwd *user = NULL;
+	int r;
+
+	if (!engine || !*engine)
+		return cli_fail_usage(cli->command, "run needs --engine NAME");
+	if (user_name)
+		user = find_user(user_name);
+	if (user_name && !user)
+		return CLI_FAILED;
+	r = move_here(cli, engine);
+	if (!r && user)
+		r = become(user);
+	if (r)
+		return r;
+	execvp(cli->arg[0], cli->arg);
+	return cli_fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, "cannot run %s: %s",
+			cli->arg[0], strerror(errno));
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every command and option there is. */
+#include <stdio.h>
+#include <string.h>
+
+#include "user/cli/cli.h"
+#include "user/common/cleanup.h"
+
+#define OPTIONS(o) .option = (o), .options = ARRAY_SIZE(o)
+
+const struct cli_option cli_globals[] = {
+	{ "socket", 0, "PATH", CLI_WORD_FILE, "the daemon's control socket (" CLI_SOCKET ")" },
+	{ "page", 0, "PATH", CLI_WORD_FILE,
+	  "the pressure page ($BAROSTAT_PAGE, or "
+	  "/run/barostat/pressure)" },
+	{ "json", 'j', NULL, CLI_WORD_NONE, "print facts as JSON" },
+	{ "help", 'h', NULL, CLI_WORD_NONE, "print this help, or a command's" },
+	{ "version", 0, NULL, CLI_WORD_NONE, "print the version" },
+};
+const int cli_globals_count = ARRAY_SIZE(cli_globals);
+
+
+static const struct cli_option run_options[] = {
+	{ "engine", 'e', "NAME", CLI_WORD_ENGINE, "the engine to run in" },
+	{ "user", 'u', "USER", CLI_WORD_USER, "become this user before the command starts" },
+};
+
+const struct cli_command cli_commands[] = {
+	{ "status",
+	  "",
+	  { 0 },
+	  0,
+	  0,
+	  "the host and every engine at a glance (the default)",
+	  .run = cmd_status },
+	{ "list", "", { 0 }, 0, 0, "engines: their groups, bounds and cgroups", .run = cmd_list },
+	{ "explain",
+	  "ENGINE",
+	  { CLI_WORD_ENGINE },
+	  1,
+	  1,
+	  "why an engine has the memory it has, in words and numbers",
+	  .run = cmd_explain },
+	{ "doctor",
+	  "",
+	  { 0 },
+	  0,
+	  0,
+	  "what this kernel offers, what is missing, what would bring it",
+	  .run = cmd_doctor },
+	{ "page",
+	  "[ENGINE]",
+	  { CLI_WORD_ENGINE },
+	  0,
+	  1,
+	  "the shared pressure page, as engines read it",
+	  .run = cmd_page },
+	{ "run",
+	  "-- COMMAND [ARGUMENT...]",
+	  { CLI_WORD_PROGRAM, CLI_WORD_PROGRAM },
+	  1,
+	  -1,
+	  "run a command inside an engine's cgroup",
+	  OPTIONS(run_options),
+	  .run = cmd_run },
+	{ "attach",
+	  "ENGINE PID...",
+	  { CLI_WORD_ENGINE, CLI_WORD_PID },
+	  2,
+	  -1,
+	  "move running processes into an engine's cgroup",
+	  .run = cmd_attach },
+	{ "set",
+	  "ENGINE KEY=VALUE...",
+	  { CLI_WORD_ENGINE, CLI_WORD_SETTING },
+	  2,
+	  -1,
+	  "change an engine's bounds until the next reload",
+	  .run = cmd_set },
+};
+const int cli_commands_count = ARRAY_SIZE(cli_commands);
+
+const struct cli_command *cli_command_find(const char *name)
+{
+	for (int i = 0; i < cli_commands_count; i++)
+		if (!strcmp(cli_commands[i].name, name))
+			return &cli_commands[i];
+	return NULL;
+}
+
+const char *cli_value(const struct cli *cli, const char *option)
+{
+	for (int i = 0; i < cli->command->options; i++)
+		if (!strcmp(cli->command->option[i].name, option))
+			return cli->value[i];
+	return NULL;
+}
+
+static void print_option(const struct cli_option *o, FILE *out)
+{
+	char left[40];
+	int n = 0;
+
+	if (o->letter)
+		n = snprintf(left, sizeof(left), "-%c, ", o->letter);
+	else
+		n = snprintf(left, sizeof(left), "    ");
+	snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", o->name, o->value ? " " : "",
+		 o->value ? o->value : "");
+	fprintf(out, "  %-22s %s\n", left, o->what);
+}
+
+static void print_globals(FILE *out)
+{
+	fputs("\nOptions of every command:\n", out);
+	for (int i = 0; i < cli_globals_count; i++)
+		print_option(&cli_globals[i], out);
+}
+
+void cli_print_usage(FILE *out)
+{
+	fputs("Usage: barostat [OPTION...] [COMMAND [ARGUMENT...]]\n\n"
+	      "See and steer how barostatd divides memory between database engines.\n\n"
+	      "Commands:\n",
+	      out);
+	for (int i = 0; i < cli_commands_count; i++) {
+		const struct cli_command *c = &cli_commands[i];
+		char left[40];
+
+		snprintf(left, sizeof(left), "%s%s%s", c->name, *c->synopsis ? " " : "",
+			 *c->synopsis == '-' ? "..." : c->synopsis);
+		fprintf(out, "  %-24s %s\n", left, c->what);
+	}
+	print_globals(out);
+	fputs("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon.\n"
+	      "barostat COMMAND --help says more; so do barostat(1) and barostatd(8).\n",
+	      out);
+}
+
+void cli_print_command_usage(const struct cli_command *c, FILE *out)
+{
+	fprintf(out, "Usage: barostat %s%s%s%s\n\n%c%s.\n", c->name,
+		c->options ? " [OPTION...]" : "", *c->synopsis ? " " : "", c->synopsis,
+		c->what[0] >= 'a' && c->what[0] <= 'z' ? c->what[0] - 32 : c->what[0], c->what + 1);
+	if (c->options)
+		fputs("\nOptions:\n", out);
+	for (int i = 0; i < c->options; i++)
+		print_option(&c->option[i], out);
+	print_globals(out);
+}
+
+static void print_option_row(const char *command, const struct cli_option *o)
+{
+	printf("option\t%s\t%s\t%c\t%s\t%s\n", command, o->name, o->letter ? o->letter : '-',
+	       o->value ? o->value : "-", o->what);
+}
+
+int cli_print_table(void)
+{
+	for (int i = 0; i < cli_globals_count; i++)
+		print_option_row("-", &cli_globals[i]);
+	for (int i = 0; i < cli_commands_count; i++) {
+		const struct cli_command *c = &cli_commands[i];
+
+		printf("command\t%s\t%s\t%s\n", c->name, *c->synopsis ? c->synopsis : "-", c->what);
+		for (int j = 0; j < c->options; j++)
+			print_option_row(c->name, &c->option[j]);
+	}
+	return CLI_OK;
+}
