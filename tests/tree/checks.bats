@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The checks themselves: each sees what it is there to see.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	top=$BATS_TEST_DIRNAME/../..
+	cd "$BATS_TEST_TMPDIR"
+	mkdir -p include/barostat bpf cgroup user/lib user/daemon user/cli user/common
+}
+
+deps_of() { # deps_of FILE INCLUDE
+	echo "#include $2" >"$1"
+	run "$top/scripts/check-deps" .
+	rm "$1"
+}
+
+@test "check-deps lets pass what the dependency rule allows" {
+	while read -r file include; do
+		deps_of "$file" "$include"
+		[ "$status" -eq 0 ] || { echo "$file: $output"; return 1; }
+	done <<-'CASES'
+		user/daemon/loop.c "cgroup/cgroup.h"
+		user/daemon/loop.c "user/common/log.h"
+		user/daemon/sensors_bpf.c "bpf/wire.h"
+		user/daemon/sensors_bpf.c "bpf/faults.skel.h"
+		user/daemon/sensors_bpf.c <bpf/libbpf.h>
+		user/daemon/law.h "bpf/wire.h"
+		user/cli/cmd_replay.c "user/daemon/law.h"
+		user/cli/cmd_page.c <barostat/page.h>
+		user/lib/page.c "include/barostat/page.h"
+		cgroup/create.c <libcgroup.h>
+		bpf/faults.bpf.c "bpf/wire.h"
+	CASES
+}
+
+@test "check-deps refuses an include against the dependency rule" {
+	while read -r file include; do
+		deps_of "$file" "$include"
+		[ "$status" -eq 1 ] || { echo "$file passed with $include"; return 1; }
+		[[ $output == "$file:1:"* ]]
+	done <<-'CASES'
+		user/cli/cmd_status.c "user/daemon/engine.h"
+		user/cli/cmd_status.c "cgroup/cgroup.h"
+		user/lib/page.c "user/common/log.h"
+		user/lib/page.c "user/daemon/law.h"
+		user/common/log.c "cgroup/cgroup.h"
+		cgroup/v2.c "user/daemon/law.h"
+		user/daemon/policy.c "bpf/wire.h"
+		user/daemon/loop.c <bpf/libbpf.h>
+		user/daemon/loop.c <libcgroup.h>
+		user/daemon/loop.c "user/lib/budget_internal.h"
+		include/barostat/page.h "user/lib/page_layout.h"
+		bpf/faults.bpf.c "user/daemon/law.h"
+		user/daemon/loop.c "log.h"
+	CASES
+}
+
+@test "check-deps refuses a second file that includes libcgroup" {
+	echo '#include <libcgroup.h>' | tee cgroup/a.c >cgroup/b.c
+	run "$top/scripts/check-deps" .
+	[ "$status" -eq 1 ]
+	[[ $output == *"more than one file"* ]]
+}
+
+compile() { # compile NAME < source
+	gcc -std=gnu11 -O1 -c -x c -o "$1" -
+}
+
+@test "check-pure lets pass arithmetic, its own functions and constants" {
+	compile a.o <<<'int twice(int x) { return 2 * x; }'
+	compile b.o <<<'#include <string.h>
+		int twice(int); static const int table[] = {1, 2, 3};
+		int f(int *a, const int *b, int i) { memcpy(a, b, (unsigned)i); return twice(*a) + table[i]; }'
+	"$top/scripts/check-pure" a.o b.o
+}
+
+@test "check-pure refuses the clock, allocation, errno and state" {
+	while IFS='|' read -r why source; do
+		compile dirty.o <<<"${source/\%/$'\n'}"
+		run "$top/scripts/check-pure" dirty.o
+		[ "$status" -eq 1 ]
+		[[ $output == *"$why"* ]] || { echo "$output"; return 1; }
+	done <<-'CASES'
+		malloc|#include <stdlib.h>%void *f(void) { return malloc(8); }
+		keeps state in: calls|static int calls; int f(void) { return ++calls; }
+		keeps state in: seed|int seed = 7; int f(void) { return seed++; }
+		thread-local|static _Thread_local int n; int f(void) { return ++n; }
+		__errno_location|extern int *__errno_location(void); int f(void) { return *__errno_location(); }
+		clock_gettime|int clock_gettime(int, void *); int f(void *t) { return clock_gettime(1, t); }
+	CASES
+}
+
+@test "check-headers refuses what is not C99, not C++, not alone, or not ours" {
+	while IFS='|' read -r why source; do
+		echo "$source" >include/barostat/x.h
+		run "$top/scripts/check-headers" include
+		[ "$status" -eq 1 ] || { echo "passed: $source"; return 1; }
+		[[ $output == *"$why"* ]] || { echo "$output"; return 1; }
+	done <<-'CASES'
+		unknown type name|uint64_t baro_x(void);
+		expected|int baro_new(int class);
+		ISO C99|struct baro_x { int a; struct { int b; }; };
+		without BARO_|#define PAGE_SIZE 4096
+	CASES
+	echo 'int baro_x(void);' >include/barostat/x.h
+	"$top/scripts/check-headers" include
+}
+
+@test "check counts what passes, fails and is skipped" {
+	printf 'host | needs *\n' >expected
+	CHECK_FILE_SECONDS=20 "$top/scripts/check.d/run" out/unit@host good -- printf '1..3\nok 1 a\nok 2 b # skip needs luck\nok 3 c\n'
+	run "$top/scripts/check.d/tally" out expected
+	[ "$status" -eq 0 ]
+	[ "${lines[-1]}" = "2 passed, 0 failed, 1 skipped" ]
+	[[ $output == *"1 x unit@host: needs luck"* ]]
+}
+
+@test "check fails a skip nobody foresaw" {
+	printf 'other | needs *\nhost | wants *\n' >expected
+	"$top/scripts/check.d/run" out/unit@host good -- printf '1..2\nok 1 a\nok 2 b # skip needs luck\n'
+	run "$top/scripts/check.d/tally" out expected
+	[ "$status" -eq 1 ]
+	[ "${lines[-1]}" = "1 passed, 1 failed, 0 skipped" ]
+	[[ $output == *"b skipped: needs luck"* ]]
+}
+
+@test "check fails a crash, an early end, a time-out, a file without tests, and no test at all" {
+	: >expected
+	while IFS='|' read -r why script; do
+		rm -rf out
+		run env CHECK_FILE_SECONDS=1 "$top/scripts/check.d/run" out/unit@host file -- sh -c "$script"
+		[[ $output == "  FAIL file: "*"$why"* ]] || { echo "$output"; return 1; }
+		run "$top/scripts/check.d/tally" out expected
+		[ "$status" -eq 1 ]
+		[[ ${lines[-1]} == *", 1 failed, 0 skipped" ]]
+	done <<-'CASES'
+		exit status 139|echo 1..1; echo ok 1 a; exit 139
+		3 tests planned, 1 ran|echo 1..3; echo ok 1 a
+		not ended after 1 s|echo 1..1; sleep 60
+		has no test|true
+		b|echo 1..2; echo ok 1 a; echo not ok 2 b; exit 1
+	CASES
+	mkdir -p empty
+	run "$top/scripts/check.d/tally" empty expected
+	[ "$status" -eq 1 ]
+}
+
+@test "check fails a file during which the kernel complained" {
+	mkdir bin
+	cat >bin/dmesg <<-'END'
+		#!/bin/sh
+		echo "[    1.000000] WARNING: before"
+		[ ! -e late ] || echo "[    2.500000] BUG: sleeping function called"
+	END
+	chmod +x bin/dmesg
+	: >expected
+	PATH=$PWD/bin:$PATH CHECK_KERNEL_LOG=1 "$top/scripts/check.d/run" out/root@host quiet -- printf '1..1\nok 1 a\n'
+	run "$top/scripts/check.d/tally" out expected
+	[ "$status" -eq 0 ]
+	PATH=$PWD/bin:$PATH CHECK_KERNEL_LOG=1 "$top/scripts/check.d/run" out/root@host loud -- sh -c 'echo 1..1; echo ok 1 a; touch late'
+	run "$top/scripts/check.d/tally" out expected
+	[ "$status" -eq 1 ]
+	[[ $output == *"loud: the kernel log has new trouble"* ]]
+	grep -q 'BUG: sleeping' out/root@host/loud.tap
+	! grep -q 'before' out/root@host/loud.tap
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# What holds for every file of the tree.
+
+setup() {
+	cd "$BATS_TEST_DIRNAME/../.."
+	build=${BUILD:-build}
+}
+
+# The tree's files: from git, or in an unpacked archive all but what was built.
+tree_files() {
+	if [ -e .git ]; then
+		git ls-files --cached --others --exclude-standard -- "$@" | while IFS= read -r file; do
+			[ ! -e "$file" ] || echo "$file"
+		done
+	else
+		local pattern
+		for pattern in "$@"; do
+			find . -path ./build -prune -o -type f -name "${pattern##*/}" -print
+		done
+	fi
+}
+
+@test "C files are formatted as .clang-format says (make format does it)" {
+	tree_files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+}
+
+@test "includes keep the dependency rule" {
+	scripts/check-deps
+}
+
+@test "the control law is pure" {
+	local source objects=()
+	for source in user/daemon/{law_*,estimate*,policy*}.c; do
+		[ ! -e "$source" ] || objects+=("$build/obj/${source%.c}.o")
+	done
+	scripts/check-pure "${objects[@]}"
+}
+
+@test "public headers compile alone as C99 and C++ without a warning" {
+	scripts/check-headers
+}
+
+@test "the shared library gives away the names of its map only" {
+	run nm -D --defined-only "$build/libbarostat.so"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -gt 3 ]
+	! grep -vE ' (baro_[a-z0-9_]+(@@BAROSTAT_[0-9.]+)?|BAROSTAT_[0-9.]+)$' <<<"$output"
+}
+
+@test "shell scripts pass shellcheck" {
+	tree_files 'scripts/*' 'tests/*' '.ci/*' 'examples/*' 'bench/*' 'packaging/*' | while IFS= read -r file; do
+		! head -n 1 "$file" | grep -qE '^#!.*\b(ba|da)?sh$' || echo "$file"
+	done | sort -u | xargs shellcheck -e SC1091
+	tree_files 'tests/lib/*.bash' | xargs -r shellcheck -s bash -e SC1091
+}
+
+@test "every source says its licence on its first lines" {
+	tree_files '*.c' '*.h' '*.bats' '*.bash' 'scripts/*' | while IFS= read -r file; do
+		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: ' || echo "$file"
+	done >"$BATS_TEST_TMPDIR/without"
+	cat "$BATS_TEST_TMPDIR/without"
+	[ ! -s "$BATS_TEST_TMPDIR/without" ]
+}
+
+@test "BPF programs are licensed for the kernel and for the rest" {
+	for file in bpf/*.bpf.c; do
+		head -n 3 "$file" | grep -qF '(GPL-2.0-only OR BSD-2-Clause)' || { echo "$file"; return 1; }
+		grep -qF '"Dual BSD/GPL"' "$file" || { echo "$file: license string"; return 1; }
+	done
+}
+
+@test "scripts can be executed" {
+	tree_files 'scripts/*' '.ci/*' | while IFS= read -r file; do
+		! head -c 2 "$file" | grep -q '#!' || [ -x "$file" ] || echo "$file"
+	done >"$BATS_TEST_TMPDIR/not"
+	cat "$BATS_TEST_TMPDIR/not"
+	[ ! -s "$BATS_TEST_TMPDIR/not" ]
+}
+
+@test "no source file has grown past 500 lines, no test past 800" {
+	tree_files '*.c' '*.h' | xargs wc -l | awk '
+		$2 != "total" && $1 > ($2 ~ /^tests/ ? 800 : 500) {print; bad = 1}
+		END {exit bad}'
+}
