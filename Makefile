@@ -91,7 +91,7 @@ soname	 := libbarostat.so.$(ABI)
 map	 := packaging/libbarostat.map
 
 .PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench \
-	install uninstall clean help format format-check tidy tests bootstrap
+	install uninstall clean help format format-check tidy tests unit-tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -211,6 +211,7 @@ fuzz: $(fuzz_bin) ## any bytes as input, FUZZ_SECONDS= for each program (clang)
 	done
 
 tests: $(unit_bin) $(load_bin) $(tools_bin) all
+unit-tests: $(unit_bin) $(tools_bin)
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:
 	+scripts/check $(patsubst check-%,%,$(patsubst check,everything,$@))
