@@ -10,12 +10,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "cgroup/tree.h"
 #include "user/common/cleanup.h"
+#include "user/common/clock.h"
 #include "user/common/io.h"
 
 #define PROCS_MAX 65536
+
+#define EMPTY_WAIT_NS (NS_PER_MS / 2)
+#define EMPTY_TRIES   20
 
 struct fake_file {
 	const char *name, *text;
@@ -283,4 +290,53 @@ int cg_fake_path_of_pid(struct cg_backend *b, pid_t pid, char *ret_path, size_t 
 		return -ENAMETOOLONG;
 	memcpy(ret_path, path, strlen(path) + 1);
 	return (int)strlen(path);
+}
+
+/* The kernel answers -ENODEV for a removed cgroup; here the descriptor would go on working. */
+static int refuse_removed(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_nlink ? 0 : -ENODEV;
+}
+
+static ssize_t read_locked(int fd, char *buf, size_t size)
+{
+	ssize_t len;
+
+	if (flock(fd, LOCK_SH) < 0)
+		return -errno;
+	len = io_pread_text(fd, buf, size);
+	flock(fd, LOCK_UN);
+	return len;
+}
+
+ssize_t cg_fake_read(int fd, char *buf, size_t size)
+{
+	const struct timespec wait = { .tv_nsec = EMPTY_WAIT_NS };
+	int r = refuse_removed(fd);
+	ssize_t len = 0;
+
+	/* A shell that writes `echo 1 > file` empties it first, and knows nothing of the lock. */
+	for (unsigned int i = 0; !r && !len && i < EMPTY_TRIES; i++) {
+		if (i)
+			nanosleep(&wait, NULL);
+		len = read_locked(fd, buf, size);
+	}
+	return r < 0 ? r : len;
+}
+
+int cg_fake_write(int fd, const char *text)
+{
+	int r = refuse_removed(fd);
+
+	if (r < 0)
+		return r;
+	if (flock(fd, LOCK_EX) < 0)
+		return -errno;
+	r = ftruncate(fd, 0) < 0 ? -errno : io_pwrite_text(fd, text);
+	flock(fd, LOCK_UN);
+	return r;
 }

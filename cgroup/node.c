@@ -87,11 +87,12 @@ int cg_node_fd(struct cg_node *n, unsigned int file)
 ssize_t cg_node_read(struct cg_node *n, unsigned int file, char *buf, size_t size)
 {
 	int fd = cg_node_fd(n, file);
-	struct stat st;
 	ssize_t len;
 
 	if (fd < 0)
 		return fd;
+	if (n->backend->fake)
+		return cg_fake_read(fd, buf, size);
 	/* One read is enough: each of these files is one record for the kernel. */
 	do {
 		len = pread(fd, buf, size - 1, 0);
@@ -100,9 +101,6 @@ ssize_t cg_node_read(struct cg_node *n, unsigned int file, char *buf, size_t siz
 		return -errno;
 	if ((size_t)len == size - 1)
 		return -E2BIG;
-	/* The kernel says -ENODEV by itself; in a plain tree a removed file stays readable. */
-	if (n->backend->fake && fstat(fd, &st) == 0 && st.st_nlink == 0)
-		return -ENODEV;
 	buf[len] = '\0';
 	return len;
 }
@@ -120,17 +118,10 @@ int cg_node_read_u64(struct cg_node *n, unsigned int file, uint64_t *ret_value)
 int cg_node_write(struct cg_node *n, unsigned int file, const char *text)
 {
 	int fd = cg_node_fd(n, file);
-	struct stat st;
 
 	if (fd < 0)
 		return fd;
-	if (n->backend->fake) {
-		if (fstat(fd, &st) == 0 && st.st_nlink == 0)
-			return -ENODEV;
-		if (ftruncate(fd, 0) < 0)
-			return -errno;
-	}
-	return io_pwrite_text(fd, text);
+	return n->backend->fake ? cg_fake_write(fd, text) : io_pwrite_text(fd, text);
 }
 
 /* The twin on the unified tree; having none, or being it ourselves (v2), is not an error. */

@@ -104,6 +104,9 @@ void cg_null_forget(struct cg_backend *b);
 int cg_fake_create(struct cg_backend *b, const char *path, bool *ret_created);
 int cg_fake_delete(struct cg_backend *b, const char *path);
 int cg_fake_attach(struct cg_backend *b, const char *path, pid_t pid);
+/* Whole file, like one read and one write of a kernel file: never half of what another writes. */
+ssize_t cg_fake_read(int fd, char *buf, size_t size);
+int cg_fake_write(int fd, const char *text);
 int cg_fake_path_of_pid(struct cg_backend *b, pid_t pid, char *ret_path, size_t size);
 
 /* -- path.c -- */
