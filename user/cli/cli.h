@@ -95,6 +95,7 @@ int cli_print_table(void);
 
 int cmd_status(const struct cli *cli);
 int cmd_list(const struct cli *cli);
+int cmd_top(const struct cli *cli);
 int cmd_explain(const struct cli *cli);
 int cmd_doctor(const struct cli *cli);
 int cmd_page(const struct cli *cli);

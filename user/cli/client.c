@@ -71,7 +71,7 @@ int client_connect(struct client *client, const char *path)
 	uint64_t deadline_ns = clock_now_ns() + ANSWER_NS;
 	_cleanup_close_ int fd = -1;
 
-	*client = (struct client){ .fd = -1, .path = path };
+	*client = (struct client){ .fd = -1, .path = path, .answer_ns = ANSWER_NS };
 	if (!*path || strlen(path) >= sizeof(name.sun_path))
 		return fault(client, CLI_USAGE, "a socket's path has 1 to %zu bytes, not %zu",
 			     sizeof(name.sun_path) - 1, strlen(path));
@@ -100,7 +100,8 @@ static int broken(struct client *client, int error, const char *when)
 {
 	client_close(client);
 	if (error == -ETIMEDOUT)
-		return fault(client, CLI_FAILED, "the daemon did not answer within 5 s");
+		return fault(client, CLI_FAILED, "the daemon did not answer within %u s",
+			     (unsigned int)(client->answer_ns / NS_PER_S));
 	return fault(client, CLI_FAILED, "the connection broke %s: %s", when, strerror(-error));
 }
 
@@ -208,7 +209,7 @@ static int understand(struct client *client, const char *text, size_t n, json_t 
 
 int client_ask(struct client *client, json_t *request, json_t **ret_answer)
 {
-	uint64_t deadline_ns = clock_now_ns() + ANSWER_NS;
+	uint64_t deadline_ns = clock_now_ns() + client->answer_ns;
 	_cleanup_json_ json_t *owned = request;
 	_cleanup_free_ char *line = NULL, *text = NULL;
 	size_t n;

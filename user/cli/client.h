@@ -4,6 +4,7 @@
 #define BAROSTAT_CLI_CLIENT_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "user/cli/cli.h"
 #include "user/common/cleanup.h"
@@ -18,6 +19,7 @@ static inline void cleanup_json(json_t **j)
 struct client {
 	int fd; /* -1: not connected */
 	const char *path;
+	uint64_t answer_ns; /* for a whole exchange; 5 s unless changed after connecting */
 	char why[256]; /* what went wrong, one sentence */
 };
 

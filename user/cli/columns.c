@@ -41,6 +41,9 @@ const char *style_begin(enum style style)
 		[STYLE_WARNING] = "\033[33m",
 		[STYLE_CRITICAL] = "\033[31m",
 		[STYLE_EMERGENCY] = "\033[1;41;97m",
+		[STYLE_HEAD] = "\033[1;4m",
+		[STYLE_TARGET] = "\033[1;36m",
+		[STYLE_LIMIT] = "\033[1;35m",
 	};
 
 	return style_wanted() ? sequence[style] : "";

@@ -14,6 +14,9 @@ enum style {
 	STYLE_WARNING,
 	STYLE_CRITICAL,
 	STYLE_EMERGENCY,
+	STYLE_HEAD, /* heads of columns in top */
+	STYLE_TARGET, /* the mark of a target */
+	STYLE_LIMIT, /* the mark of a limit */
 	STYLE_COUNT
 };
 

@@ -19,6 +19,14 @@ const struct cli_option cli_globals[] = {
 };
 const int cli_globals_count = ARRAY_SIZE(cli_globals);
 
+static const struct cli_option top_options[] = {
+	{ "delay", 'd', "TIME", CLI_WORD_NONE, "between two looks (500ms)" },
+	{ "sort", 's', "KEY", CLI_WORD_SORT, "config, name, usage, target, stall or refaults" },
+	{ "engine", 'e', "NAME", CLI_WORD_ENGINE, "show one engine in detail" },
+	{ "once", '1', NULL, CLI_WORD_NONE, "print one frame and exit" },
+	{ "batch", 'b', "N", CLI_WORD_NONE, "print N frames and exit" },
+	{ "ascii", 0, NULL, CLI_WORD_NONE, "draw with ASCII characters only" },
+};
 
 static const struct cli_option run_options[] = {
 	{ "engine", 'e', "NAME", CLI_WORD_ENGINE, "the engine to run in" },
@@ -34,6 +42,7 @@ const struct cli_command cli_commands[] = {
 	  "the host and every engine at a glance (the default)",
 	  .run = cmd_status },
 	{ "list", "", { 0 }, 0, 0, "engines: their groups, bounds and cgroups", .run = cmd_list },
+	{ "top", "", { 0 }, 0, 0, "watch engines live", OPTIONS(top_options), .run = cmd_top },
 	{ "explain",
 	  "ENGINE",
 	  { CLI_WORD_ENGINE },
