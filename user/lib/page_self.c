@@ -143,8 +143,7 @@ static int find_id(const struct baro_page *page, uint32_t hierarchy, uint64_t id
 	return missed;
 }
 
-/* From the directory upwards to the mount point, which in a container may itself be an engine's
- * cgroup: the nearest one that is. */
+/* From the directory upwards to the mount point: the nearest cgroup that is an engine's. */
 static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const char *point,
 			const char *below, struct baro_slot_ref *ret_ref)
 {
@@ -154,9 +153,8 @@ static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const 
 
 	if (n < 0 || (size_t)n >= sizeof(dir))
 		return -ENOENT;
-	while (strlen(dir) >= point_len) {
+	while (strlen(dir) > point_len) {
 		struct stat st;
-		char *slash;
 		int r;
 
 		/* Id 0 marks an engine without a cgroup; no directory has it. */
@@ -167,10 +165,7 @@ static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const 
 			if (r == -EAGAIN)
 				missed = r;
 		}
-		slash = strrchr(dir, '/');
-		if (!slash)
-			break;
-		*slash = '\0';
+		*strrchr(dir, '/') = '\0';
 	}
 	return missed;
 }
