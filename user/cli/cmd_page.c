@@ -125,13 +125,9 @@ int cmd_page(const struct cli *cli)
 	_cleanup_(page_view_close) struct page_view view = { 0 };
 	int r = page_view_open(cli->page_path, &view);
 
-	if (r == -ENOENT)
-		return cli_fail(CLI_NO_DAEMON, "%s: %s",
-				cli->page_path ? cli->page_path : "the page",
-				baro_page_strerror(r));
 	if (r < 0)
-		return cli_fail(CLI_FAILED, "%s: %s", cli->page_path ? cli->page_path : "the page",
-				baro_page_strerror(r));
+		return cli_fail(r == -ENOENT ? CLI_NO_DAEMON : CLI_FAILED, "%s: %s",
+				page_view_path(cli->page_path), baro_page_strerror(r));
 	if (!view.valid && (cli->json || cli->args))
 		fprintf(stderr, "barostat: the lease of %s has run out: no daemon keeps it\n",
 			view.path);

@@ -5,15 +5,18 @@
 
 #include "user/common/clock.h"
 
+const char *page_view_path(const char *path)
+{
+	if (!path)
+		path = getenv("BAROSTAT_PAGE");
+	return path && *path ? path : BARO_PAGE_PATH;
+}
+
 int page_view_open(const char *path, struct page_view *ret_view)
 {
-	struct page_view view = { .path = path };
+	struct page_view view = { .path = page_view_path(path) };
 	int r;
 
-	if (!view.path)
-		view.path = getenv("BAROSTAT_PAGE");
-	if (!view.path || !*view.path)
-		view.path = BARO_PAGE_PATH;
 	r = baro_page_open(view.path, &view.page);
 	if (r < 0)
 		return r;

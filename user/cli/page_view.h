@@ -16,7 +16,9 @@ struct page_view {
 	uint64_t void_since_ns; /* how long ago it ran out */
 };
 
-/* `path` NULL: as the library says. 0 or -errno for baro_page_strerror(). */
+/* `path`, or where the library looks when it is NULL. */
+const char *page_view_path(const char *path);
+/* `path` as above. 0 or -errno for baro_page_strerror(). */
 int page_view_open(const char *path, struct page_view *ret_view);
 void page_view_close(struct page_view *view);
 
