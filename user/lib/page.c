@@ -27,7 +27,7 @@ static_assert(sizeof(struct baro_page_header) == 256, "header grew");
 static_assert(sizeof(struct baro_pressure) == 128, "the hot part is two cache lines");
 static_assert(sizeof(struct baro_slot) == 512, "slot grew");
 
-#define ALIGN_BYTES    64
+#define LINE_BYTES     64 /* records begin and end on cache lines */
 #define SLOT_BYTES_MAX 65536
 /* A write takes well below a microsecond; a writer that was preempted in the middle of one is gone
  * for longer than any reader should spin. */
@@ -71,10 +71,10 @@ int page_check(const void *start, size_t have_bytes, uint64_t file_bytes)
 	if (n < sizeof(h))
 		return -ENODATA;
 	if (h.header_bytes < sizeof(h) || h.header_bytes > SLOT_BYTES_MAX ||
-	    h.header_bytes % ALIGN_BYTES)
+	    h.header_bytes % LINE_BYTES)
 		return -EPROTO;
 	if (h.slot_bytes < sizeof(struct baro_slot) || h.slot_bytes > SLOT_BYTES_MAX ||
-	    h.slot_bytes % ALIGN_BYTES)
+	    h.slot_bytes % LINE_BYTES)
 		return -EPROTO;
 	if (!h.slot_count || h.slot_count > BARO_PAGE_SLOTS_MAX)
 		return -EPROTO;
@@ -206,18 +206,6 @@ static inline bool seq_holds(const uint32_t *seq, uint32_t begin)
 	return __atomic_load_n(seq, __ATOMIC_RELAXED) == begin && !(begin & 1);
 }
 
-/* seq shares its word with score_ppm (slot) and generation (header): those go by themselves. */
-static inline __attribute__((always_inline)) bool copy_slot(const struct baro_pressure *from,
-							    struct baro_pressure *to, size_t words)
-{
-	uint32_t begin = seq_begin(&from->seq);
-
-	to->seq = begin;
-	to->score_ppm = __atomic_load_n(&from->score_ppm, __ATOMIC_RELAXED);
-	page_copy_words((uint64_t *)to + 1, (const uint64_t *)from + 1, words - 1);
-	return seq_holds(&from->seq, begin);
-}
-
 static inline int judge_status(const struct baro_slot_ref *ref, uint64_t status)
 {
 	if (BARO_STATUS_INCARNATION(status) != ref->incarnation ||
@@ -228,32 +216,57 @@ static inline int judge_status(const struct baro_slot_ref *ref, uint64_t status)
 
 int baro_page_read(const struct baro_slot_ref *ref, struct baro_pressure *ret_pressure)
 {
-	struct baro_pressure copy;
+	const struct baro_pressure *from = &ref->slot->pressure;
 
 	for (int i = 0; i < READ_TRIES; i++) {
-		if (copy_slot(&ref->slot->pressure, &copy, sizeof(copy) / 8)) {
-			int r = judge_status(ref, copy.status);
+		uint32_t begin = seq_begin(&from->seq);
+		struct page_line first = page_load_line(from);
+		struct page_line second = page_load_line((const uint8_t *)from + LINE_BYTES);
 
-			if (!r)
-				*ret_pressure = copy;
-			return r;
+		if (seq_holds(&from->seq, begin)) {
+			uint64_t status;
+			int r;
+
+			memcpy(&status, (uint8_t *)&first + offsetof(struct baro_pressure, status),
+			       sizeof(status));
+			r = judge_status(ref, status);
+			if (r < 0)
+				return r;
+			memcpy(ret_pressure, &first, LINE_BYTES);
+			memcpy((uint8_t *)ret_pressure + LINE_BYTES, &second, LINE_BYTES);
+			return 0;
 		}
 		relax();
 	}
 	return -EAGAIN;
 }
 
+/* Copies a whole record of `lines` cache lines; true when the copy is of one piece. */
+static bool copy_record(void *to, const void *from, const uint32_t *seq, size_t lines)
+{
+	struct page_line *line = to;
+	uint32_t begin = seq_begin(seq);
+
+	for (size_t i = 0; i < lines; i++)
+		line[i] = page_load_line((const uint8_t *)from + i * LINE_BYTES);
+	return seq_holds(seq, begin);
+}
+
 int baro_page_read_slot(const struct baro_slot_ref *ref, struct baro_slot *ret_slot)
 {
-	struct baro_slot copy;
+	union {
+		struct baro_slot slot;
+		struct page_line line[sizeof(struct baro_slot) / LINE_BYTES];
+	} copy;
 
 	for (int i = 0; i < READ_TRIES; i++) {
-		if (copy_slot(&ref->slot->pressure, &copy.pressure, sizeof(copy) / 8)) {
-			int r = judge_status(ref, copy.pressure.status);
+		if (copy_record(&copy, ref->slot, &ref->slot->pressure.seq,
+				sizeof(copy) / LINE_BYTES)) {
+			int r = judge_status(ref, copy.slot.pressure.status);
 
 			if (!r) {
-				copy.name[sizeof(copy.name) - 1] = '\0';
-				*ret_slot = copy;
+				copy.slot.name[sizeof(copy.slot.name) - 1] = '\0';
+				*ret_slot = copy.slot;
 			}
 			return r;
 		}
@@ -264,21 +277,15 @@ int baro_page_read_slot(const struct baro_slot_ref *ref, struct baro_slot *ret_s
 
 int baro_page_read_header(const struct baro_page *page, struct baro_page_header *ret_header)
 {
-	const struct baro_page_header *from = header_of(page);
-	const size_t first = offsetof(struct baro_page_header, boot_epoch) / 8;
-	struct baro_page_header copy;
+	union {
+		struct baro_page_header header;
+		struct page_line line[sizeof(struct baro_page_header) / LINE_BYTES];
+	} copy;
 
 	for (int i = 0; i < READ_TRIES; i++) {
-		uint32_t begin = seq_begin(&from->seq);
-
-		page_copy_words((uint64_t *)&copy, (const uint64_t *)from,
-				offsetof(struct baro_page_header, seq) / 8);
-		copy.seq = begin;
-		copy.generation = __atomic_load_n(&from->generation, __ATOMIC_RELAXED);
-		page_copy_words((uint64_t *)&copy + first, (const uint64_t *)from + first,
-				sizeof(copy) / 8 - first);
-		if (seq_holds(&from->seq, begin)) {
-			*ret_header = copy;
+		if (copy_record(&copy, page->base, &header_of(page)->seq,
+				sizeof(copy) / LINE_BYTES)) {
+			*ret_header = copy.header;
 			return 0;
 		}
 		relax();

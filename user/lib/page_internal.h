@@ -35,15 +35,48 @@ int page_find_self(const struct baro_page *page, const char *cgroup_file,
 		   const char *mountinfo_file, struct baro_slot_ref *ret_ref);
 
 /*
- * The words of a seqlocked record are copied one by one with relaxed atomics: a copy that races
- * with the writer is then merely stale, and thrown away, never undefined. `words` must be constant
- * so that the loop unrolls.
+ * A cache line of a seqlocked record, copied in pieces that each are loaded once: a copy that races
+ * with the writer is then merely stale, and thrown away, never undefined. On x86-64 a line is four
+ * registers, so that a reader can hold what it read until it knows that it may hand it out; the
+ * thread sanitizer does not look into assembly and gets the portable way.
  */
-static inline __attribute__((always_inline)) void
-page_copy_words(uint64_t *to, const uint64_t *from, size_t words)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PAGE_COPY_PORTABLE 1
+#endif
+#endif
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(PAGE_COPY_PORTABLE)
+typedef uint64_t page_chunk __attribute__((vector_size(16), may_alias));
+
+static inline __attribute__((always_inline)) page_chunk page_load_chunk(const page_chunk *from)
 {
-	for (size_t i = 0; i < words; i++)
-		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+	page_chunk chunk;
+
+	__asm__ volatile("movdqa %1, %0" : "=x"(chunk) : "m"(*from));
+	return chunk;
+}
+#else
+typedef struct __attribute__((may_alias, aligned(16))) {
+	uint64_t word[2];
+} page_chunk;
+
+static inline __attribute__((always_inline)) page_chunk page_load_chunk(const page_chunk *from)
+{
+	return (page_chunk){ { __atomic_load_n(&from->word[0], __ATOMIC_RELAXED),
+			       __atomic_load_n(&from->word[1], __ATOMIC_RELAXED) } };
+}
+#endif
+
+struct page_line {
+	page_chunk chunk[4];
+};
+
+static inline __attribute__((always_inline)) struct page_line page_load_line(const void *from)
+{
+	const page_chunk *chunk = from;
+
+	return (struct page_line){ { page_load_chunk(chunk), page_load_chunk(chunk + 1),
+				     page_load_chunk(chunk + 2), page_load_chunk(chunk + 3) } };
 }
 
 #endif
