@@ -71,6 +71,9 @@ lib_o	 := $(call picobj,$(lib_src))
 skels	 := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(bpf_src))
 unit_src := $(wildcard tests/unit/test_*.c)
 unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
+# a host in miniature for the control law: a library for tests, a program for tables
+sim_src	 := $(wildcard tests/sim/*.c)
+sim_lib	 := $(BUILD)/libsim.a
 load_src := $(wildcard tests/load/*.c)
 load_bin := $(patsubst tests/load/%.c,$(BUILD)/tests/load/%,$(load_src))
 tools_src := $(wildcard tests/tools/*.c)
@@ -166,11 +169,20 @@ $(BUILD)/libbarostat.so: $(BUILD)/$(shlib)
 	$(Q)ln -sf $(shlib) $@
 
 # ---- tests ---------------------------------------------------------------------------------------
-$(BUILD)/tests/%: tests/unit/%.c $(internal)
+$(BUILD)/tests/%: tests/unit/%.c $(sim_lib) $(internal)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
-	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(sim_lib) $(internal) \
 		-lcmocka $(daemon_libs) $(cli_libs)
+
+$(sim_lib): $(filter-out %/main.o,$(call obj,$(sim_src)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/tests/simulate: $(call obj,tests/sim/main.c) $(sim_lib) $(call obj,$(law_src))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ -lm
 
 # small programs that put a known load on a cgroup; the sensors' independent truth
 $(BUILD)/tests/load/%: tests/load/%.c

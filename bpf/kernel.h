@@ -203,8 +203,13 @@ struct wait_page_queue {
 
 enum vm_fault_reason { VM_FAULT_MAJOR = 4 };
 
+typedef struct {
+	unsigned long pte;
+} pte_t;
+
 struct vm_fault {
 	unsigned int flags;
+	pte_t orig_pte;
 };
 
 struct reclaim_stat {

@@ -131,6 +131,46 @@ static __always_inline uint64_t name_of(struct folio *folio, uint64_t *ret_index
 	return file_name(inode->i_sb->s_dev, inode->i_ino, inode->i_generation);
 }
 
+/*
+ * A page that comes from a fast device is read into a folio which is not in the swap cache and does
+ * not know its entry yet. The fault that brings it does: kept here by pid while it lasts.
+ */
+#define SWAPPING_TASKS 8192
+
+struct swap_fault {
+	uint64_t pid;
+	uint64_t entry; /* as folio->swap has it */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SWAPPING_TASKS);
+	__type(key, uint32_t);
+	__type(value, struct swap_fault);
+} swap_faults SEC(".maps");
+
+static __always_inline struct swap_fault *swap_fault_of(uint32_t pid)
+{
+	uint32_t key = pid & (SWAPPING_TASKS - 1);
+
+	return bpf_map_lookup_elem(&swap_faults, &key);
+}
+
+/* Type in the upper 5 bits of the pte and the offset inverted; in the entry at 58 and plain. */
+static __always_inline uint64_t swap_entry_of_pte(uint64_t pte)
+{
+	return (pte >> 59) << 58 | (~pte << 5) >> 14;
+}
+
+/* A large folio begins at a multiple of its size. 0: not known. */
+static __always_inline uint64_t faulting_swap_entry(uint32_t pages)
+{
+	uint32_t pid = bpf_get_current_pid_tgid();
+	struct swap_fault *fault = swap_fault_of(pid);
+
+	return fault && fault->pid == pid ? fault->entry & ~(uint64_t)(pages - 1) : 0;
+}
+
 static __always_inline bool is_sampled(uint64_t page)
 {
 	return !(page & ((1ull << sample_shift) - 1));
@@ -341,9 +381,28 @@ int BPF_PROG(workingset_refault_fentry, struct folio *folio, void *shadow)
 {
 	struct pass pass = { .known_refault = true };
 
+	if (!folio->mapping && !is_swapcache(folio)) {
+		pass.name = SWAP_NAME;
+		pass.index = faulting_swap_entry(pages_of(folio));
+		arrived(folio, &pass);
+		return 0;
+	}
 	pass.name = name_of(folio, &pass.index);
 	note_returning(page_name(pass.name, pass.index), 0);
 	arrived(folio, &pass);
+	return 0;
+}
+
+SEC("fentry/do_swap_page")
+int BPF_PROG(swap_fault_fentry, struct vm_fault *vmf)
+{
+	uint32_t pid = bpf_get_current_pid_tgid();
+	struct swap_fault *fault = swap_fault_of(pid);
+
+	if (fault) {
+		fault->pid = pid;
+		fault->entry = swap_entry_of_pte(vmf->orig_pte.pte);
+	}
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Types shared by the kernel side (bpf/) and the daemon's loader (user/daemon/sensors*). Included by
- * both compilers, so: fixed-width types, explicit padding. Kept in step by the dependency files of
- * both compilers. All counters are cumulative since the slot was added.
+ * Types shared by the kernel side (bpf/) and the daemon's loader (user/daemon/sensors*). Included
+ * by both compilers, so: fixed-width types, explicit padding. Kept in step by the dependency files
+ * of both compilers. All counters are cumulative since the slot was added.
  */
 #ifndef BAROSTAT_BPF_WIRE_H
 #define BAROSTAT_BPF_WIRE_H
@@ -33,9 +33,10 @@ enum stall_cause {
  * e = floor(log2 d), bin = (e - 1) * 4 + ((d >> (e - 2)) & 3). 128 bins reach 2^33 pages.
  */
 #define DISTANCE_SUB_BINS 4
-#define DISTANCE_BINS	  128
+#define DISTANCE_BINS     128
 
-/* One slot, summed over CPUs: what sensors_read() returns. `valid` has bit (1 << enum sensor_id). */
+/* One slot, summed over CPUs: what sensors_read() returns. `valid` has bit (1 << enum sensor_id).
+ */
 struct sensor_reading {
 	uint32_t valid;
 	uint32_t ghost_sample_shift; /* 1 in 2^shift pages is followed */

@@ -72,6 +72,7 @@ compile() { # compile NAME < source
 	compile a.o <<<'int twice(int x) { return 2 * x; }'
 	compile b.o <<<'#include <string.h>
 		int twice(int); static const int table[] = {1, 2, 3};
+		static const char *const names[] = {"a", "b"}; const char *name(int i) { return names[i]; }
 		int f(int *a, const int *b, int i) { memcpy(a, b, (unsigned)i); return twice(*a) + table[i]; }'
 	"$top/scripts/check-pure" a.o b.o
 }
@@ -86,7 +87,7 @@ compile() { # compile NAME < source
 		malloc|#include <stdlib.h>%void *f(void) { return malloc(8); }
 		keeps state in: calls|static int calls; int f(void) { return ++calls; }
 		keeps state in: seed|int seed = 7; int f(void) { return seed++; }
-		thread-local|static _Thread_local int n; int f(void) { return ++n; }
+		keeps state in: n|static _Thread_local int n; int f(void) { return ++n; }
 		__errno_location|extern int *__errno_location(void); int f(void) { return *__errno_location(); }
 		clock_gettime|int clock_gettime(int, void *); int f(void *t) { return clock_gettime(1, t); }
 	CASES

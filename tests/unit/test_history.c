@@ -35,8 +35,13 @@ static void steps_of_one_move_are_one_entry(void **state)
 	assert_int_equal(history_decision_at(&h, 0)->before_bytes, 100 * MIB);
 	assert_int_equal(history_decision_at(&h, 0)->target_bytes, 105 * MIB);
 	assert_int_equal(history_decision_at(&h, 0)->repeats, 4);
+	/* A tick's rest in between does not end a move. */
+	note(&h, 105 * MIB, 105 * MIB, LAW_REASON_NONE, t += 50 * NS_PER_MS);
+	note(&h, 105 * MIB, 106 * MIB, LAW_REASON_GAIN, t += 50 * NS_PER_MS);
+	assert_int_equal(h.decisions, 1);
+	assert_int_equal(history_decision_at(&h, 0)->target_bytes, 106 * MIB);
 	/* The other way, and after a pause, are entries of their own. */
-	note(&h, 105 * MIB, 104 * MIB, LAW_REASON_GAIN, t += 100 * NS_PER_MS);
+	note(&h, 106 * MIB, 104 * MIB, LAW_REASON_GAIN, t += 100 * NS_PER_MS);
 	note(&h, 104 * MIB, 103 * MIB, LAW_REASON_GAIN, t += 2 * NS_PER_S);
 	assert_int_equal(h.decisions, 3);
 	assert_null(history_decision_at(&h, 3));
@@ -51,8 +56,15 @@ static void standing_still_is_noted_once(void **state)
 	for (int i = 0; i < 100; i++)
 		note(&h, MIB, MIB, LAW_REASON_HYSTERESIS, t += NS_PER_S);
 	assert_int_equal(h.decisions, 1);
+	/* Another reason for it replaces the first, so that moves are not pushed out of the ring.
+	 */
 	note(&h, MIB, MIB, LAW_REASON_NONE, t += NS_PER_S);
-	assert_int_equal(h.decisions, 2);
+	assert_int_equal(h.decisions, 1);
+	assert_int_equal(history_decision_at(&h, 0)->reason, LAW_REASON_NONE);
+	assert_int_equal(history_decision_at(&h, 0)->at_ns, 2 * NS_PER_S);
+	note(&h, MIB, 2 * MIB, LAW_REASON_GAIN, t += NS_PER_S);
+	note(&h, 2 * MIB, 2 * MIB, LAW_REASON_FILLING, t += NS_PER_S);
+	assert_int_equal(h.decisions, 3);
 }
 
 static void the_ring_keeps_the_newest(void **state)

@@ -29,10 +29,9 @@ static void print_where_it_stands(const json_t *e)
 	       "target", field_size(e, "target_bytes", a), field_size(e, "min_bytes", b),
 	       field_size(e, "max_bytes", c), field_limit(e, "limit_bytes", d),
 	       field_text(e, "mode"));
-	printf("%-*s%s of its time stalled (%s on average), %s refaults/s, %s major faults/s\n",
-	       LABEL_COLUMNS, "pressure", field_percent(e, "stall_ppm", a),
-	       field_percent(e, "stall_avg_ppm", b), field_number(e, "refaults_per_s", c),
-	       field_number(e, "majfaults_per_s", d));
+	printf("%-*s%s stalled (average %s), %s refaults/s, %s major faults/s\n", LABEL_COLUMNS,
+	       "pressure", field_percent(e, "stall_ppm", a), field_percent(e, "stall_avg_ppm", b),
+	       field_number(e, "refaults_per_s", c), field_number(e, "majfaults_per_s", d));
 }
 
 static void print_words(const json_t *words)
@@ -81,7 +80,6 @@ static void add_decision(struct columns *c, const json_t *d)
 	columns_add(c, STYLE_PLAIN, field_text(d, "peer"));
 	columns_add(c, STYLE_PLAIN, field_percent(d, "gain_ppm", buf));
 	columns_add(c, STYLE_PLAIN, field_percent(d, "loss_ppm", buf));
-	columns_add(c, STYLE_PLAIN, field_size(inputs, "usage_bytes", buf));
 	columns_add(c, STYLE_PLAIN, field_percent(inputs, "stall_ppm", buf));
 	columns_add(c, STYLE_PLAIN, field_number(inputs, "refaults_per_s", buf));
 	decision_clamps(d, clamps, sizeof(clamps));
@@ -91,8 +89,8 @@ static void add_decision(struct columns *c, const json_t *d)
 static int print_decisions(const json_t *decisions)
 {
 	static const char *const heads[] = { "WHEN",   ">CHANGE", ">TARGET", "REASON",
-					     "PEER",   ">GAIN",   ">LOSS",   ">USAGE",
-					     ">STALL", ">REF/S",  "CLAMPS",  NULL };
+					     "PEER",   ">GAIN",   ">LOSS",   ">STALL",
+					     ">REF/S", "CLAMPS",  NULL };
 	_cleanup_columns_ struct columns *c = columns_new(heads);
 	const json_t *d;
 	size_t i;

@@ -17,28 +17,49 @@ static bool continues(const struct history_decision *h, const struct law_decisio
 		   direction(d->before_bytes, d->target_bytes);
 }
 
-void history_note_decision(struct history *h, const struct law_decision *decision,
+/* Between two moves one entry is enough for standing still: the latest reason, since when. */
+static bool stands_still_again(const struct history *h, const struct law_decision *d)
+{
+	const struct history_decision *newest = &h->decision[h->decision_head];
+
+	return h->decisions && d->target_bytes == d->before_bytes &&
+	       newest->target_bytes == newest->before_bytes;
+}
+
+bool history_note_decision(struct history *h, const struct law_decision *decision,
 			   const struct law_estimate *estimate, const struct law_sample *sample,
 			   uint64_t now_ns)
 {
 	struct history_decision *newest = &h->decision[h->decision_head];
-	uint64_t before = decision->before_bytes;
+	uint64_t before = decision->before_bytes, at_ns = now_ns;
+	bool moved = decision->target_bytes != decision->before_bytes, fresh = false;
 	uint32_t repeats = 0;
 
-	if (decision->target_bytes == decision->before_bytes &&
-	    (h->decisions ? newest->reason == decision->reason
-			  : decision->reason == LAW_REASON_NONE))
-		return;
-	if (h->decisions && continues(newest, decision, now_ns)) {
+	/* Steps of one move with a tick's rest between them are one move. */
+	if (moved && h->decisions > 1 && newest->target_bytes == newest->before_bytes &&
+	    continues(history_decision_at(h, 1), decision, now_ns)) {
+		h->decision_head = (h->decision_head + HISTORY_DECISIONS - 1) % HISTORY_DECISIONS;
+		h->decisions--;
+		newest = &h->decision[h->decision_head];
+	}
+	if (!moved && h->decisions && newest->reason == decision->reason)
+		return false;
+	if (!moved && !h->decisions && decision->reason == LAW_REASON_NONE)
+		return false;
+	if (stands_still_again(h, decision)) {
+		at_ns = newest->at_ns;
+		before = newest->before_bytes;
+	} else if (h->decisions && moved && continues(newest, decision, now_ns)) {
 		before = newest->before_bytes;
 		repeats = newest->repeats + 1;
 	} else {
 		h->decision_head = (h->decision_head + 1) % HISTORY_DECISIONS;
 		if (h->decisions < HISTORY_DECISIONS)
 			h->decisions++;
+		fresh = moved;
 	}
 	h->decision[h->decision_head] = (struct history_decision){
-		.at_ns = now_ns,
+		.at_ns = at_ns,
 		.before_bytes = before,
 		.target_bytes = decision->target_bytes,
 		.usage_bytes = sample->usage_bytes,
@@ -53,6 +74,7 @@ void history_note_decision(struct history *h, const struct law_decision *decisio
 		.repeats = repeats,
 		.reason = decision->reason,
 	};
+	return fresh;
 }
 
 void history_note_sample(struct history *h, uint64_t usage_bytes, uint64_t target_bytes,

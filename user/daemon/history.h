@@ -3,6 +3,7 @@
 #ifndef BAROSTAT_DAEMON_HISTORY_H
 #define BAROSTAT_DAEMON_HISTORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "user/daemon/law.h"
@@ -34,10 +35,11 @@ struct history {
 };
 
 /*
- * Keeps a decision when it moved the target or its reason changed; the same reason moving on in
- * the same direction within a second is folded into one entry (repeats).
+ * Keeps a decision when it moved the target or its reason changed. The same reason moving on in
+ * the same direction within a second is folded into one entry (repeats); between two moves one
+ * entry says that it stood still, with the latest reason. Returns whether a new move began.
  */
-void history_note_decision(struct history *h, const struct law_decision *decision,
+bool history_note_decision(struct history *h, const struct law_decision *decision,
 			   const struct law_estimate *estimate, const struct law_sample *sample,
 			   uint64_t now_ns);
 void history_note_sample(struct history *h, uint64_t usage_bytes, uint64_t target_bytes,

@@ -17,7 +17,6 @@
 #include "user/common/cleanup.h"
 #include "user/common/clock.h"
 #include "user/common/log.h"
-#include "user/lib/page_internal.h"
 
 static size_t page_bytes(uint32_t slots)
 {
@@ -94,22 +93,23 @@ static const char *judge(int fd, uint32_t slots, uint32_t *ret_slots)
 {
 	struct baro_page_header h;
 	struct stat st;
-	ssize_t n;
-	int r;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return "not a regular file";
 	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
 		return "someone else could have written it";
-	n = pread(fd, &h, sizeof(h), 0);
-	if (n < 0)
+	memset(&h, 0, sizeof(h));
+	if (pread(fd, &h, sizeof(h), 0) < 0)
 		return "it cannot be read";
-	r = page_check(&h, (size_t)n, (uint64_t)st.st_size);
-	if (r < 0)
-		return baro_page_strerror(r);
-	if (h.abi_minor != BARO_PAGE_ABI_MINOR || h.header_bytes != sizeof(h) ||
-	    h.slot_bytes != sizeof(struct baro_slot))
-		return "it is of another minor version";
+	if (h.magic != BARO_PAGE_MAGIC)
+		return "it is not a pressure page";
+	/* Readers bear with later minor versions; a writer must know every byte. */
+	if (h.abi_major != BARO_PAGE_ABI_MAJOR || h.abi_minor != BARO_PAGE_ABI_MINOR ||
+	    h.header_bytes != sizeof(h) || h.slot_bytes != sizeof(struct baro_slot))
+		return "it is of another version";
+	if (!h.slot_count || h.slot_count > BARO_PAGE_SLOTS_MAX ||
+	    (uint64_t)st.st_size < page_bytes(h.slot_count))
+		return "it is truncated";
 	if (h.slot_count < slots) {
 		retire(fd, h.slot_count);
 		return "it has too few slots";

@@ -240,7 +240,8 @@ static void refill_burst(const struct plan *p)
 	uint64_t lacking = law_less(w->burst, law_free_pages(w));
 	uint64_t bite = law_min(lacking, w->bucket);
 
-	if (bite == 0)
+	/* Crumbs are not worth a decision each. */
+	if (lacking <= w->burst / 2)
 		return;
 	bite -= take_idle(p, bite, LAW_NO_ENGINE);
 	for (uint32_t i = 0; i < w->n && bite > 0; i++)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "user/common/clock.h"
+#include "user/common/log.h"
 #include "user/common/units.h"
 #include "user/daemon/cost.h"
 #include "user/daemon/daemon.h"
@@ -91,6 +92,22 @@ static void slot_limits(const struct daemon *d, struct engine *e, struct page_sl
 	v->grant_epoch = e->grant_epoch;
 }
 
+/* One line as a move begins; its further steps are in `barostat explain`. */
+static void log_move(const struct daemon *d, const struct engine *e)
+{
+	const struct law_decision *dec = &d->decision[e->slot];
+	const struct law_estimate *est = &d->estimate[e->slot];
+	const char *peer = dec->peer < d->slots_used ? d->engine[dec->peer].name : "-";
+
+	log_info("engine=%s event=target reason=%s from=%llu to=%llu peer=%s usage=%llu "
+		 "stall_ppm=%u refaults_per_s=%llu gain_ppm=%u loss_ppm=%u clamps=0x%x",
+		 e->name, policy_reason_name(dec->reason), (unsigned long long)dec->before_bytes,
+		 (unsigned long long)dec->target_bytes, peer,
+		 (unsigned long long)d->sample[e->slot].usage_bytes, est->stall_avg_ppm,
+		 (unsigned long long)est->refaults_per_s, dec->gain_ppm, dec->loss_ppm,
+		 dec->clamps);
+}
+
 static void publish_engine(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	const struct law_estimate *est = &d->estimate[e->slot];
@@ -122,7 +139,8 @@ static void publish_engine(struct daemon *d, struct engine *e, uint64_t now_ns)
 	v.reason = dec->reason;
 	v.clamps = dec->clamps;
 	page_writer_update(d->page, e->slot, &v, now_ns);
-	history_note_decision(&e->history, dec, est, s, now_ns);
+	if (history_note_decision(&e->history, dec, est, s, now_ns))
+		log_move(d, e);
 	history_note_sample(&e->history, s->usage_bytes, dec->target_bytes, est->stall_ppm, now_ns);
 }
 

@@ -16,6 +16,7 @@
 #include "user/daemon/sensors.h"
 
 #define FRESH_PER_ROUND   64
+#define FILES_IDLE_NS     NS_PER_S /* how often the files of an idle engine are looked at */
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
 
 static void from_walk(const struct sensor_reading *r, struct law_sample *s)
@@ -72,6 +73,25 @@ static void from_counters(const struct sensor_reading *r, struct law_sample *s)
 	}
 	if (r->valid & (1u << SENSOR_OOM) && r->oom_kills > s->oom_kills)
 		s->oom_kills = r->oom_kills;
+	/* A task that reclaims for its own charge has met its limit: the same fact as failcnt. */
+	if (r->valid & (1u << SENSOR_RECLAIM))
+		s->limit_hits = r->direct_reclaims;
+}
+
+/* Whether events come from the kernel side, so that memory.events need not be read. */
+static bool events_known(const struct sensor_reading *r)
+{
+	const uint32_t both = (1u << SENSOR_RECLAIM) | (1u << SENSOR_OOM);
+
+	return (r->walk_valid & WALK_EVENTS) || (r->valid & both) == both;
+}
+
+/* An engine whose memory did nothing since the last sample has no news in its files either. */
+static bool moved(const struct law_sample *then, const struct law_sample *now)
+{
+	return then->usage_bytes != now->usage_bytes || then->pgfault != now->pgfault ||
+	       then->refault_file != now->refault_file || then->evictions != now->evictions ||
+	       then->limit_hits != now->limit_hits || then->majfault_count != now->majfault_count;
 }
 
 static void from_stat(const struct cg_stat *st, struct law_sample *s)
@@ -106,25 +126,28 @@ static void set_unreclaimable(const struct daemon *d, const struct engine *e, st
 	s->unreclaimable_bytes = min_u64(locked, s->usage_bytes);
 }
 
-static int read_files(struct daemon *d, struct engine *e, struct law_sample *s, uint64_t now_ns)
+static int read_files(struct engine *e, struct law_sample *s, bool stat_known, bool events_are,
+		      uint64_t now_ns)
 {
 	struct cg_pressure pressure;
 	struct cg_events events;
 	struct cg_stat stat;
 	int r;
 
-	if (!(s->valid & LAW_VALID_KINDS) || e->stat_due_ns <= now_ns) {
+	if (!stat_known) {
 		r = cg_node_stat(e->node, &stat);
 		if (r < 0)
 			return r;
 		from_stat(&stat, s);
 	}
-	r = cg_node_events(e->node, &events);
-	if (r == 0) {
-		s->limit_hits = events.high + events.max;
-		s->oom_kills = max_u64(s->oom_kills, events.oom_kill);
-	} else if (r == -ENODEV) {
-		return r;
+	if (!events_are) {
+		r = cg_node_events(e->node, &events);
+		if (r == -ENODEV)
+			return r;
+		if (r == 0) {
+			s->limit_hits = events.high + events.max;
+			s->oom_kills = max_u64(s->oom_kills, events.oom_kill);
+		}
 	}
 	if (now_ns < e->pressure_due_ns)
 		return 0;
@@ -147,17 +170,24 @@ static int read_files(struct daemon *d, struct engine *e, struct law_sample *s, 
 /* The engine's own counters; what is not read this time keeps its last value (all cumulative). */
 static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_t now_ns)
 {
-	struct law_sample *s = &d->sample[e->slot];
+	struct law_sample *s = &d->sample[e->slot], before = { .usage_bytes = s->usage_bytes };
 	struct sensor_reading reading;
-	uint64_t hits = s->limit_hits;
+	bool walked, known;
 	uint64_t usage;
 	int r;
 
+	before.pgfault = s->pgfault;
+	before.refault_file = s->refault_file;
+	before.evictions = s->evictions;
+	before.limit_hits = s->limit_hits;
+	before.majfault_count = s->majfault_count;
 	memset(&reading, 0, sizeof(reading));
 	if (sensors_read(d->sensors, e->slot, &reading) == 0) {
 		from_walk(&reading, s);
 		from_counters(&reading, s);
 	}
+	walked = reading.walk_valid & WALK_VMSTAT;
+	known = walked && events_known(&reading);
 	if (!(reading.walk_valid & WALK_USAGE)) {
 		r = cg_node_usage(e->node, &usage);
 		if (r < 0)
@@ -165,12 +195,9 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_
 		s->usage_bytes = usage;
 		s->valid |= LAW_VALID_USAGE;
 	}
-	if (reading.walk_valid & WALK_VMSTAT)
-		e->stat_due_ns = UINT64_MAX;
-	else
-		e->stat_due_ns = 0;
-	if (fresh || s->limit_hits != hits) {
-		r = read_files(d, e, s, now_ns);
+	if (fresh && (!known || now_ns >= e->files_due_ns || moved(&before, s))) {
+		e->files_due_ns = now_ns + FILES_IDLE_NS;
+		r = read_files(e, s, walked, events_known(&reading), now_ns);
 		if (r < 0)
 			return r;
 	}

@@ -36,7 +36,8 @@ enum sensor_variant { SENSOR_OFF, SENSOR_FENTRY, SENSOR_TRACEPOINT, SENSOR_ITER 
 struct sensor_state {
 	const char *name; /* "faults", "stalls", ... */
 	enum sensor_variant variant;
-	char why[160]; /* when OFF or on a lower rung: what the kernel said and what would bring it */
+	char why[160]; /* when OFF or on a lower rung: what the kernel said and what would bring it
+			*/
 };
 
 struct sensors_options {

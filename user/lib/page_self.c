@@ -143,7 +143,8 @@ static int find_id(const struct baro_page *page, uint32_t hierarchy, uint64_t id
 	return missed;
 }
 
-/* From the directory upwards to the mount point: the nearest cgroup that is an engine's. */
+/* From the directory upwards to the mount point, which in a container may itself be an engine's
+ * cgroup: the nearest one that is. */
 static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const char *point,
 			const char *below, struct baro_slot_ref *ret_ref)
 {
@@ -153,8 +154,9 @@ static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const 
 
 	if (n < 0 || (size_t)n >= sizeof(dir))
 		return -ENOENT;
-	while (strlen(dir) > point_len) {
+	while (strlen(dir) >= point_len) {
 		struct stat st;
+		char *slash;
 		int r;
 
 		/* Id 0 marks an engine without a cgroup; no directory has it. */
@@ -165,7 +167,10 @@ static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const 
 			if (r == -EAGAIN)
 				missed = r;
 		}
-		*strrchr(dir, '/') = '\0';
+		slash = strrchr(dir, '/');
+		if (!slash)
+			break;
+		*slash = '\0';
 	}
 	return missed;
 }

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a tick costs, stage by stage, at 1, 10, 100 and 1000 engines, beside reading the same facts
+ * by open, read, close. Real cgroups (made here, removed here), real sensors, the daemon's own
+ * stages; both sides interleaved round by round, medians. Root.
+ *
+ *	build/bench/tick [--json] [--rounds N] [ENGINES...]
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "user/common/clock.h"
+#include "user/common/io.h"
+#include "user/common/log.h"
+#include "user/daemon/daemon.h"
+
+#define ROUNDS 200
+
+enum stage { SAMPLE, ESTIMATE, DECIDE, ACT, PUBLISH, WHOLE, BY_FILES, STAGES };
+
+static const char *const stage_name[STAGES] = { "sample",  "estimate", "decide",         "act",
+						"publish", "tick",     "open_read_close" };
+static char dir[] = "/tmp/barostat-bench-XXXXXX";
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint64_t median(uint64_t *v, unsigned int n)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	return v[n / 2];
+}
+
+/* What a tool without any of this would do for the same facts. */
+static void read_by_files(const struct daemon *d)
+{
+	static const char *const v2[] = { "memory.current", "memory.stat", "memory.events",
+					  "memory.max" };
+	static const char *const v1[] = { "memory.usage_in_bytes", "memory.stat", "memory.failcnt",
+					  "memory.limit_in_bytes" };
+	static const char *const psi[] = { "memory.pressure", "io.pressure" };
+	const struct cg_abilities *a = d->abilities;
+	const char *const *files = a->memory_hierarchy_id ? v1 : v2;
+	char path[3 * CONFIG_PATH_MAX], buf[16384];
+
+	for_each_engine (d, e) {
+		for (int i = 0; i < 4; i++) {
+			snprintf(path, sizeof(path), "%s/%s/%s", a->memory_mount, e->conf->cgroup,
+				 files[i]);
+			io_read_file_at(AT_FDCWD, path, buf, sizeof(buf));
+		}
+		for (int i = 0; i < 2 && a->has_psi; i++) {
+			snprintf(path, sizeof(path), "%s/%s/%s", a->psi_mount, e->conf->cgroup,
+				 psi[i]);
+			io_read_file_at(AT_FDCWD, path, buf, sizeof(buf));
+		}
+	}
+}
+
+static void one_round(struct daemon *d, uint64_t t[STAGES])
+{
+	uint64_t now_ns = clock_now_ns(), at;
+
+	sample_all(d, now_ns);
+	at = clock_now_ns();
+	t[SAMPLE] = at - now_ns;
+	engines_refresh_law(d);
+	for_each_engine (d, e)
+		estimate_update(&d->estimate[e->slot], &d->params, &d->law_engine[e->slot],
+				&d->sample[e->slot], d->decision[e->slot].target_bytes, now_ns);
+	t[ESTIMATE] = clock_now_ns() - at;
+	at += t[ESTIMATE];
+	policy_decide(d->law_state, &d->params, d->law_engine, d->sample, d->estimate,
+		      d->slots_used, LAW_NO_ENGINE, now_ns, d->workspace, d->decision);
+	t[DECIDE] = clock_now_ns() - at;
+	at += t[DECIDE];
+	act_all(d, now_ns);
+	t[ACT] = clock_now_ns() - at;
+	at += t[ACT];
+	publish_all(d, now_ns);
+	t[PUBLISH] = clock_now_ns() - at;
+	t[WHOLE] = clock_now_ns() - now_ns;
+	at = clock_now_ns();
+	read_by_files(d);
+	t[BY_FILES] = clock_now_ns() - at;
+}
+
+static int write_config(const char *path, unsigned int engines)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return -errno;
+	fprintf(f,
+		"[daemon]\nceiling = 4G\nparent = barostat-bench-%d\npage = %s/pressure\n"
+		"socket = %s/sock\nstate = %s/state\nlog_level = warning\n",
+		(int)getpid(), dir, dir, dir);
+	for (unsigned int i = 0; i < engines; i++)
+		fprintf(f, "[engine e%u]\n", i);
+	return fclose(f);
+}
+
+/* A few pages of cache and a fault or two in every cgroup, as in real life. */
+static void populate(struct daemon *d)
+{
+	char path[sizeof(dir) + 32];
+	static char data[128 * 1024];
+
+	for_each_engine (d, e) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			int fd;
+
+			cg_attach(d->backend, e->conf->cgroup, getpid());
+			snprintf(path, sizeof(path), "%s/data.%u", dir, e->slot);
+			fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+			memset(data, (int)e->slot, sizeof(data));
+			_exit(fd < 0 || write(fd, data, sizeof(data)) < 0);
+		}
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+}
+
+static int open_daemon(struct daemon *d, unsigned int engines)
+{
+	struct cg_options options = { .size = sizeof(options) };
+	static char path[sizeof(dir) + 16];
+	const char *why = "";
+	int r;
+
+	snprintf(path, sizeof(path), "%s/conf", dir);
+	if (write_config(path, engines) < 0)
+		return -EIO;
+	memset(d, 0, sizeof(*d));
+	d->config_path = path;
+	d->ram_bytes = 8ull << 30;
+	r = config_load(path, d->ram_bytes, stderr, &d->config);
+	if (r < 0)
+		return r;
+	r = cg_backend_open(&options, &d->backend, &why);
+	if (r < 0) {
+		fprintf(stderr, "tick: %s\n", why);
+		return r;
+	}
+	d->abilities = cg_backend_abilities(d->backend);
+	log_set_level(LOG_LEVEL_WARN);
+	r = daemon_init(d);
+	if (r == 0) {
+		daemon_tick(d, LAW_NO_ENGINE); /* makes the cgroups */
+		populate(d);
+	}
+	return r;
+}
+
+static void close_daemon(struct daemon *d)
+{
+	static const char *const files[] = { "conf", "pressure", "pressure.lock" };
+	char path[sizeof(dir) + 32];
+
+	for (uint32_t i = 0; i < d->slots_used; i++) {
+		snprintf(path, sizeof(path), "%s/data.%u", dir, i);
+		unlink(path);
+	}
+	daemon_fini(d);
+	cg_backend_close(d->backend);
+	config_free(d->config);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+}
+
+static void print_row(unsigned int engines, const uint64_t m[STAGES], bool json, bool first)
+{
+	if (json) {
+		printf("%s{\"engines\":%u", first ? "" : ",", engines);
+		for (int s = 0; s < STAGES; s++)
+			printf(",\"%s_ns\":%llu", stage_name[s], (unsigned long long)m[s]);
+		printf("}");
+	} else {
+		printf("%8u", engines);
+		for (int s = 0; s < BY_FILES; s++)
+			printf(" %9.1f", (double)m[s] / 1e3);
+		printf(" %15.1f %9.2f %11.1fx\n", (double)m[BY_FILES] / 1e3,
+		       (double)m[WHOLE] / 1e3 / engines, (double)m[BY_FILES] / (double)m[SAMPLE]);
+	}
+	fflush(stdout);
+}
+
+static int bench(unsigned int engines, unsigned int rounds, bool json, bool first)
+{
+	static struct daemon d;
+	uint64_t *t[STAGES], m[STAGES], one[STAGES];
+	int r = open_daemon(&d, engines);
+
+	if (r < 0) {
+		fprintf(stderr, "tick: %s\n", strerror(-r));
+		return r;
+	}
+	if (engines >= 1000)
+		rounds = rounds / 4 + 1;
+	for (int s = 0; s < STAGES; s++)
+		t[s] = calloc(rounds, sizeof(uint64_t));
+	for (unsigned int i = 0; i < rounds; i++) {
+		one_round(&d, one);
+		for (int s = 0; s < STAGES; s++)
+			t[s][i] = one[s];
+		usleep(2000);
+	}
+	for (int s = 0; s < STAGES; s++) {
+		m[s] = median(t[s], rounds);
+		free(t[s]);
+	}
+	print_row(engines, m, json, first);
+	close_daemon(&d);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int counts[16] = { 1, 10, 100, 1000 }, n = 4, given = 0, rounds = ROUNDS;
+	bool json = false;
+	int r = 0;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			json = true;
+		else if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
+			rounds = (unsigned int)atoi(argv[++i]);
+		else if (given < 16 && atoi(argv[i]) > 0)
+			counts[given++] = (unsigned int)atoi(argv[i]);
+		else
+			return 2;
+	}
+	if (!rounds)
+		return 2;
+	if (given)
+		n = given;
+	if (!mkdtemp(dir))
+		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	if (json)
+		printf("{\"bench\":\"tick\",\"rounds\":%u,\"rows\":[", rounds);
+	else
+		printf("us, median of %u rounds\n%8s %9s %9s %9s %9s %9s %9s %15s %9s %12s\n",
+		       rounds, "engines", "sample", "estimate", "decide", "act", "publish", "tick",
+		       "open/read/close", "us/engine", "files:sample");
+	for (unsigned int i = 0; i < n && r == 0; i++)
+		r = bench(counts[i], rounds, json, i == 0);
+	if (json)
+		printf("]}\n");
+	rmdir(dir);
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,279 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The daemon on this machine's real cgroups: limits land, and everything ends as it began.
+
+load ../lib/daemon
+
+setup() {
+	daemon_setup
+}
+
+teardown() {
+	daemon_teardown
+}
+
+two_engines() {
+	write_config "ceiling = 256M" "reserve = 5%" "interval = 50ms" "$@" <<-CONF
+		[engine a]
+		min = 16M
+		[engine b]
+		min = 16M
+	CONF
+}
+
+targets_fit() {
+	[ "$(query '[.engines[].target_bytes] | add')" -le $((256 * 1048576 * 95 / 100)) ] &&
+		[ "$(query '[.engines[].target_bytes] | min')" -ge $((16 * 1048576)) ]
+}
+
+@test "two engines get cgroups of their own, and targets within the ceiling less the reserve" {
+	two_engines
+	start_daemon
+	[ -d "$memory/$parent/a" ]
+	[ -d "$memory/$parent/b" ]
+	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+	wait_for 5 targets_fit
+	[ "$(query .engines[].state | sort -u)" = active ]
+	[ "$(query .ceiling_bytes)" = $((256 * 1048576)) ]
+}
+
+@test "what status says is what the kernel holds" {
+	two_engines
+	start_daemon
+	agrees() {
+		if [ "$hierarchy" = v2 ]; then
+			[ "$(engine a .low_bytes)" = "$(cat "$memory/$parent/a/memory.low")" ]
+		else
+			[ "$(engine a .limit_bytes)" = "$(limit_of "$parent/a")" ]
+		fi
+	}
+	wait_for 5 agrees
+}
+
+@test "SIGTERM removes the empty cgroups it made, page and socket included" {
+	two_engines
+	start_daemon
+	wait_for 5 targets_fit
+	stop_daemon
+	[ ! -d "$memory/$parent" ]
+	[ ! -e "$sock" ]
+	[ ! -e "$dir/state.json" ]
+	run cli status
+	[ "$status" -eq 3 ]
+}
+
+@test "SIGTERM puts back the limit an existing cgroup had, and leaves the cgroup" {
+	mkdir -p "$memory/$parent/svc"
+	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	set_limit_of "$parent/svc" $((900 * 1048576))
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine svc]
+		cgroup = $parent/svc
+		limit = hard
+	CONF
+	start_daemon
+	lowered() { [ "$(limit_of "$parent/svc")" -le $((256 * 1048576)) ]; }
+	wait_for 5 lowered
+	stop_daemon
+	[ "$(limit_of "$parent/svc")" = $((900 * 1048576)) ]
+}
+
+@test "after kill -9 limits stay safe, and a restart adopts them and still knows what to restore" {
+	two_engines
+	start_daemon
+	wait_for 5 targets_fit
+	local target
+	target=$(engine a .target_bytes)
+	local held
+	held=$(limit_of "$parent/a")
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null || true
+	[ "$(limit_of "$parent/a")" = "$held" ]
+	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+	start_daemon
+	grep -q 'engine=a event=adopted' "$log"
+	[ "$(engine a .target_bytes)" = "$target" ]
+	stop_daemon
+	[ ! -d "$memory/$parent" ]
+}
+
+@test "a limit somebody else sets is respected, said, and taken back by a reload" {
+	two_engines
+	sed -i 's/^\[engine a\]/&\nlimit = hard/' "$conf"
+	start_daemon
+	wait_for 5 targets_fit
+	set_limit_of "$parent/a" $((33 * 1048576))
+	is_manual() { [ "$(engine a .state)" = manual ]; }
+	wait_for 5 is_manual
+	grep -q 'engine=a event=manual limit=max' "$log"
+	sleep 0.5 # ten ticks in which it must not be touched
+	[ "$(limit_of "$parent/a")" = $((33 * 1048576)) ]
+	kill -HUP "$daemon_pid"
+	is_steered() { [ "$(engine a .state)" = active ]; }
+	wait_for 5 is_steered
+}
+
+@test "a cgroup that vanishes is said and given up, and taken up again when it is back" {
+	mkdir -p "$memory/$parent/svc"
+	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine svc]
+		cgroup = $parent/svc
+		[engine other]
+	CONF
+	start_daemon
+	state_is() { [ "$(engine svc .state)" = "$1" ]; }
+	wait_for 5 state_is active
+	rmdir "$memory/$parent/svc"
+	wait_for 5 state_is gone
+	grep -q 'engine=svc event=gone' "$log"
+	[ "$(engine other .state)" = active ]
+	mkdir "$memory/$parent/svc"
+	wait_for 5 state_is active
+}
+
+@test "a second daemon on the same page leaves at once and touches nothing" {
+	two_engines
+	start_daemon
+	wait_for 5 targets_fit
+	run "$build/barostatd" --config "$conf"
+	[ "$status" -eq 1 ]
+	[[ $output == *"another barostatd"* ]]
+	answers
+	[ -d "$memory/$parent/a" ]
+}
+
+@test "a dry run decides and publishes, and changes nothing" {
+	mkdir -p "$memory/$parent/svc"
+	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	set_limit_of "$parent/svc" $((900 * 1048576))
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine svc]
+		cgroup = $parent/svc
+		[engine ghost]
+	CONF
+	start_daemon --dry-run
+	[ "$(query .rung)" = observe ]
+	has_target() { [ "$(engine svc .target_bytes)" -gt 0 ]; }
+	wait_for 5 has_target
+	[ "$(limit_of "$parent/svc")" = $((900 * 1048576)) ]
+	[ ! -d "$memory/$parent/ghost" ]
+	stop_daemon
+	[ "$(limit_of "$parent/svc")" = $((900 * 1048576)) ]
+}
+
+@test "a bad configuration is refused on reload with file and line, and the old one runs on" {
+	two_engines
+	start_daemon
+	echo "min = 3 elephants" >>"$conf"
+	kill -HUP "$daemon_pid"
+	said() { grep -q 'reload_refused' "$log"; }
+	wait_for 5 said
+	grep -q "$conf:$(wc -l <"$conf")" "$log"
+	answers
+	[ "$(query '.engines | length')" = 2 ]
+}
+
+@test "a reload adds and removes engines" {
+	two_engines
+	start_daemon
+	cat >>"$conf" <<-CONF
+		[engine c]
+		min = 16M
+	CONF
+	sed -i '/^\[engine a\]/,/^min/d' "$conf"
+	kill -HUP "$daemon_pid"
+	names() { [ "$(query '[.engines[].name] | sort | join(" ")')" = "b c" ]; }
+	wait_for 5 names
+	[ -d "$memory/$parent/c" ]
+	[ ! -d "$memory/$parent/a" ]
+}
+
+@test "anonymous memory is never squeezed below what it is: it grows to half the ceiling alive" {
+	two_engines
+	start_daemon
+	start_hog h a
+	for _ in $(seq 12); do
+		[ "$(tell h anon 10)" != "" ]
+		sleep 0.1 # a tick or two between bites
+	done
+	kill -0 "$hog_h"
+	[ "$(engine a .oom_kills)" = 0 ]
+	[ "$(usage_of "$parent/a")" -ge $((120 * 1048576)) ]
+	enough() { [ "$(engine a .target_bytes)" -ge $((120 * 1048576)) ]; }
+	wait_for 5 enough
+	targets_fit
+}
+
+@test "memory that was given back is lent to the engine that needs it" {
+	two_engines
+	fresh_file "$dir/data" 180
+	start_daemon
+	start_hog r a
+	start_hog idle b
+	tell idle anon 60
+	tell idle free
+	tell r loop "$dir/data"
+	grown() { [ "$(engine a .target_bytes)" -ge $((170 * 1048576)) ]; }
+	wait_for 40 grown
+	tell r stop
+	cli explain a
+	cli explain a | grep -q got
+}
+
+@test "processes forked into sub-cgroups count for the engine" {
+	two_engines
+	start_daemon
+	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/a/cgroup.subtree_control"
+	mkdir "$memory/$parent/a/child"
+	start_hog h
+	echo "$hog_h" >"$memory/$parent/a/child/cgroup.procs"
+	tell h anon 40
+	seen() { [ "$(engine a .usage_bytes)" -ge $((40 * 1048576)) ]; }
+	wait_for 5 seen
+	tell h quit || true
+	wait_for 5 gone "$hog_h"
+	wait_for 5 rmdir "$memory/$parent/a/child"
+}
+
+@test "an engine that dies leaves a running daemon and its cgroup" {
+	two_engines
+	start_daemon
+	start_hog h a
+	tell h anon 40
+	kill -KILL "$hog_h"
+	wait_for 5 gone "$hog_h"
+	small() { [ "$(engine a .usage_bytes)" -lt $((8 * 1048576)) ]; }
+	wait_for 5 small
+	[ "$(engine a .state)" = active ]
+}
+
+@test "the sum of limits never exceeds the ceiling while engines pull at it" {
+	write_config "ceiling = 256M" "reserve = 5%" "interval = 20ms" <<-CONF
+		[engine a]
+		limit = hard
+		[engine b]
+		limit = hard
+	CONF
+	fresh_file "$dir/data" 200
+	fresh_file "$dir/data2" 200
+	start_daemon
+	local sum most=$((256 * 1048576 * 95 / 100))
+	bounded() {
+		local a b
+		a=$(limit_of "$parent/a") b=$(limit_of "$parent/b")
+		case "$a$b" in *max*) return 1 ;; esac
+		[ $((a + b)) -le "$most" ]
+	}
+	wait_for 10 bounded
+	start_hog x a
+	start_hog y b
+	tell x loop "$dir/data"
+	local end=$((SECONDS + 4))
+	while [ "$SECONDS" -lt "$end" ]; do bounded; done
+	tell x stop
+	tell y loop "$dir/data2"
+	end=$((SECONDS + 4))
+	while [ "$SECONDS" -lt "$end" ]; do bounded; done
+	tell y stop
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Each missing thing costs one sensor or one rung, is said once, and stops nothing.
+
+load ../lib/daemon
+
+setup() {
+	daemon_setup
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine a]
+		min = 16M
+	CONF
+}
+
+teardown() {
+	[ -z "${mounted:-}" ] || umount "$mounted"
+	daemon_teardown
+}
+
+# in_own_mounts SETUP: starts the daemon in a mount namespace in which SETUP was run first
+start_in_own_mounts() {
+	local prepare=$1
+	shift
+	unshare --mount --propagation private bash -c "$prepare"'; exec "$@"' - \
+		"$@" "$build/barostatd" --config "$conf" 2>>"$log" 3>&- &
+	daemon_pid=$!
+	pids+=("$daemon_pid")
+	wait_for 20 answers || {
+		cat "$log"
+		return 1
+	}
+}
+
+is_active() {
+	[ "$(engine a .state)" = active ]
+}
+
+@test "without BTF the daemon steers on the files rung and doctor says what would bring more" {
+	start_in_own_mounts 'mount -t tmpfs none /sys/kernel/btf'
+	wait_for 5 is_active
+	[ "$(query .rung)" = files ]
+	run cli doctor
+	[ "$status" -eq 0 ]
+	[[ $output == *BTF* ]]
+}
+
+@test "without CAP_BPF the daemon steers on the files rung" {
+	start_in_own_mounts : setpriv --bounding-set -bpf,-perfmon,-sys_admin --inh-caps -bpf,-perfmon,-sys_admin
+	wait_for 5 is_active
+	[ "$(query .rung)" = files ]
+}
+
+@test "BAROSTAT_NO_BPF forces the files rung" {
+	BAROSTAT_NO_BPF=1 start_daemon
+	wait_for 5 is_active
+	[ "$(query .rung)" = files ]
+	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+}
+
+@test "on a read-only cgroup file system the daemon observes" {
+	mkdir -p "$memory/$parent/a"
+	start_in_own_mounts "mount --bind $memory $memory && mount -o remount,ro,bind $memory"
+	[ "$(query .rung)" = observe ]
+	grep -q observe_only "$log"
+	wait_for 5 is_active
+	run cli doctor
+	[[ $output == *"no right to write"* ]]
+}
+
+@test "a missing directory for page and socket is made" {
+	sed -i "s|^page = .*|page = $dir/new/pressure|; s|^socket = .*|socket = $dir/new/control.sock|" "$conf"
+	sock=$dir/new/control.sock
+	start_daemon
+	[ -f "$dir/new/pressure" ]
+}
+
+@test "a full file system for the page is one clear sentence and exit 1, with no cgroup made" {
+	mkdir "$dir/full"
+	mount -t tmpfs -o size=16k none "$dir/full"
+	mounted=$dir/full
+	head -c 64k /dev/zero >"$dir/full/fill" 2>/dev/null || true
+	sed -i "s|^page = .*|page = $dir/full/pressure|" "$conf"
+	run "$build/barostatd" --config "$conf"
+	[ "$status" -eq 1 ]
+	[[ $output == *"No space left"* ]]
+	[ ! -d "$memory/$parent" ]
+}
+
+@test "ten thousand engines are refused with the number that is allowed" {
+	local i
+	for i in $(seq 10000); do echo "[engine e$i]"; done >>"$conf"
+	run "$build/barostatd" --config "$conf" --check
+	[ "$status" -eq 1 ]
+	[[ $output == *4096* ]]
+}
+
+@test "five hundred engines are steered" {
+	local i
+	sed -i 's/ceiling = 256M/ceiling = 4G/' "$conf"
+	for i in $(seq 500); do echo "[engine e$i]"; done >>"$conf"
+	start_daemon
+	all() { [ "$(query '[.engines[] | select(.state == "active")] | length')" = 501 ]; }
+	wait_for 30 all
+	[ "$(query '[.engines[].target_bytes] | add')" -le $((4096 * 1048576)) ]
+	stop_daemon
+	[ ! -d "$memory/$parent" ]
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Cgroups below engines, as they come and go.
+
+load ../lib/wait
+load ../lib/sensors
+
+setup() {
+	sensors_setup
+	new_cgroup "$CG/a"
+	new_cgroup "$CG/b"
+}
+
+teardown() {
+	sensors_teardown
+}
+
+id_of() {
+	stat -c %i "$1"
+}
+
+events_of_kind() {
+	jq "[.events[] | select(.kind == \"$1\")] | length" <<<"$answer"
+}
+
+@test "cgroups that were there before count as children" {
+	mkdir -p "$CG/a/x/y/z"
+	sensors_start "$CG/a" "$CG/b"
+	need_sensor children
+	ask read
+	[ "$(field 0 children)" -eq 3 ]
+	[ "$(field 1 children)" -eq 0 ]
+}
+
+@test "a child made later counts, with an event that names it" {
+	sensors_start "$CG/a" "$CG/b"
+	need_sensor children
+	mkdir "$CG/b/x"
+	mkdir "$CG/b/x/y"
+	ask read
+	[ "$(field 0 children)" -eq 0 ]
+	[ "$(field 1 children)" -eq 2 ]
+	[ "$(events_of_kind cgroup-new)" -eq 2 ]
+	[ "$(jq '.events[0].slot' <<<"$answer")" -eq 1 ]
+	[ "$(jq '.events[0].cgroup_id' <<<"$answer")" = "$(id_of "$CG/b/x")" ]
+	[ "$(jq '.events[1].cgroup_id' <<<"$answer")" = "$(id_of "$CG/b/x/y")" ]
+}
+
+@test "a removed child counts no more" {
+	mkdir "$CG/a/old"
+	sensors_start "$CG/a"
+	need_sensor children
+	mkdir "$CG/a/new"
+	ask read
+	[ "$(field 0 children)" -eq 2 ]
+	rmdir "$CG/a/old" "$CG/a/new"
+	ask read
+	[ "$(field 0 children)" -eq 0 ]
+}
+
+@test "the removal of an engine's own cgroup is an event" {
+	sensors_start "$CG/a" "$CG/b"
+	need_sensor children
+	local id=$(id_of "$CG/a")
+	rmdir "$CG/a"
+	ask read
+	[ "$(events_of_kind cgroup-gone)" -eq 1 ]
+	[ "$(jq '.events[0].cgroup_id' <<<"$answer")" = "$id" ]
+	[ "$(jq '.events[0].slot' <<<"$answer")" -eq 0 ]
+	# its readings are those of no walk any more
+	[ "$(field 0 walk_valid)" -eq 0 ]
+}
+
+@test "cgroups elsewhere make no event" {
+	sensors_start "$CG/a"
+	need_sensor children
+	mkdir "$CG/b/x"
+	rmdir "$CG/b/x"
+	mkdir "$CG/a/x"
+	ask read
+	[ "$(jq '.events | length' <<<"$answer")" -eq 1 ]
+}
+
+@test "five hundred children at once are all counted" {
+	local i
+
+	sensors_start "$CG/a"
+	need_sensor children
+	for i in $(seq 500); do mkdir "$CG/a/$i"; done
+	ask read
+	[ "$(field 0 children)" -eq 500 ]
+	[ "$(jq .dropped <<<"$answer")" -eq 0 ]
+	for i in $(seq 500); do rmdir "$CG/a/$i"; done
+	ask read
+	[ "$(field 0 children)" -eq 0 ]
+}
+
+@test "a full ring drops events and says how many" {
+	local i
+
+	sensors_start "$CG/a"
+	need_sensor children
+	for i in $(seq 2000); do
+		mkdir "$CG/a/$i"
+		rmdir "$CG/a/$i"
+	done
+	ask read
+	[ "$(jq .dropped <<<"$answer")" -gt 0 ]
+	[ $(($(jq .dropped <<<"$answer") + $(events_of_kind cgroup-new))) -eq 2000 ]
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The walk against memory.stat and the limit files of the same cgroups.
+
+load ../lib/wait
+load ../lib/sensors
+
+setup() {
+	sensors_setup
+	new_cgroup "$CG/a"
+	new_cgroup "$CG/b"
+}
+
+teardown() {
+	sensors_teardown
+}
+
+# Matching the order of vmstats needs a cgroup that has anonymous and file memory.
+walk_is_matched() {
+	ask read
+	(($(field 0 walk_valid) & 2))
+}
+
+start_matched() {
+	make_file "$WORK/file" 16
+	mkdir "$CG/a/kid"
+	hold one --cgroup "$CG/a/kid" file "$WORK/file" 1024
+	hold two --cgroup "$CG/a/kid" anon $((24 << 20))
+	sensors_start "$CG/a" "$CG/b"
+	need_sensor walk
+	wait_for 10 walk_is_matched
+}
+
+@test "the walk reads usage and the limit" {
+	echo $((64 << 20)) >"$(limit_file "$CG/a")"
+	sensors_start "$CG/a" "$CG/b"
+	need_sensor walk
+	mkdir "$CG/a/kid"
+	hold one --cgroup "$CG/a/kid" anon $((24 << 20))
+	ask read
+	[ "$(field 0 max_bytes)" -eq $((64 << 20)) ]
+	[ "$(field 1 max_bytes)" -eq -1 ]
+	if [ -n "$HYBRID" ]; then
+		near "$(field 0 usage_bytes)" "$(cat "$CG/a/memory.usage_in_bytes")" 10000
+	else
+		near "$(field 0 usage_bytes)" "$(cat "$CG/a/memory.current")" 10000
+	fi
+	[ "$(field 0 usage_bytes)" -ge $((24 << 20)) ]
+	[ "$(field 1 usage_bytes)" -lt $((8 << 20)) ]
+}
+
+@test "every vmstat of the walk is that of memory.stat, children included" {
+	local name
+
+	start_matched
+	ask read
+	for name in anon shmem file file_mapped file_dirty file_writeback unevictable; do
+		echo "$name: $(field 0 ${name}_bytes) $(stat_of "$CG/a" $name)"
+		[ "$(field 0 ${name}_bytes)" = "$(stat_of "$CG/a" $name)" ]
+	done
+	for name in pgfault pgmajfault; do
+		echo "$name: $(field 0 $name) $(stat_of "$CG/a" $name)"
+		[ "$(field 0 $name)" = "$(stat_of "$CG/a" $name)" ]
+	done
+	[ "$(field 0 anon_bytes)" -ge $((24 << 20)) ]
+	[ "$(field 0 file_mapped_bytes)" -ge $((4 << 20)) ]
+	[ "$(field 0 pgmajfault)" -ge 1024 ]
+	if [ -z "$HYBRID" ]; then
+		[ "$(field 0 pgscan)" = "$(stat_of "$CG/a" pgscan)" ]
+		[ "$(field 0 pgsteal)" = "$(stat_of "$CG/a" pgsteal)" ]
+		[ "$(field 0 kernel_bytes)" = "$(stat_of "$CG/a" kernel)" ]
+	fi
+}
+
+@test "anonymous memory of the walk is that of the process's own smaps" {
+	local own
+
+	start_matched
+	ask read
+	own=$(awk '/^Anonymous:/ { print $2 * 1024 }' "/proc/$PID_two/smaps_rollup" "/proc/$PID_one/smaps_rollup" |
+		paste -sd+ | bc)
+	# the process started elsewhere: what it had before it moved is charged there
+	near "$(field 0 anon_bytes)" "$own" 30000
+}
+
+@test "refaults and reclaim of the walk are those of memory.stat" {
+	start_matched
+	# what was mapped goes, then comes back
+	let_go one
+	echo $((30 << 20)) >"$(limit_file "$CG/a")"
+	hold again --cgroup "$CG/a/kid" file "$WORK/file" 4096
+	hold more --cgroup "$CG/a/kid" file "$WORK/file" 4096
+	ask read
+	echo "refault_file: $(field 0 refault_file) $(stat_of "$CG/a" workingset_refault_file)"
+	[ "$(field 0 refault_file)" = "$(stat_of "$CG/a" workingset_refault_file)" ]
+	[ "$(field 0 refault_anon)" = "$(stat_of "$CG/a" workingset_refault_anon)" ]
+	[ "$(field 0 pgsteal)" -gt 0 ]
+	[ "$(field 0 pgscan)" -ge "$(field 0 pgsteal)" ]
+	[ "$(field 0 events_max)" -gt 0 ]
+	if [ -z "$HYBRID" ]; then
+		[ "$(field 0 pgsteal)" = "$(stat_of "$CG/a" pgsteal)" ]
+		[ "$(field 0 events_max)" = "$(awk '/^max/ { print $2 }' "$CG/a/memory.events")" ]
+	else
+		[ "$(field 0 events_max)" = "$(cat "$CG/a/memory.failcnt")" ]
+	fi
+}
+
+@test "PSI of the walk is memory.pressure's, or said to be elsewhere" {
+	start_matched
+	if [ -n "$HYBRID" ]; then
+		[ $(($(field 0 walk_valid) & 4)) -eq 0 ]
+		jq -r .walk.why <<<"$state" | grep -q "unified tree"
+		return
+	fi
+	[ -e "$CG/a/memory.pressure" ] || skip "the kernel has no PSI"
+	echo $((26 << 20)) >"$(limit_file "$CG/a")"
+	hold again --cgroup "$CG/a/kid" file "$WORK/file" 4096
+	psi_agrees() {
+		local file
+
+		file=$(sed -n 's/^some.*total=//p' "$CG/a/memory.pressure")
+		ask read
+		[ "$file" -gt 0 ] && [ "$(($(field 0 psi_memory_some_ns) / 1000))" -eq "$file" ]
+	}
+	wait_for 20 psi_agrees
+}
+
+@test "a slot whose cgroup is not below the walk's root says so" {
+	new_cgroup "$CG/c"
+	sensors_start --walk-root "$CG/c" "$CG/a"
+	need_sensor walk
+	ask read
+	[ "$(field 0 walk_valid)" -eq 0 ]
+	[ $(($(field 0 valid) & 1)) -eq 0 ]
+}
+
+@test "a removed engine is read no more, and its slot starts from zero" {
+	start_matched
+	ask remove 0
+	ask add 0 "$CG/b"
+	[ "$(jq .error <<<"$answer")" -eq -17 ] # it is the engine of slot 1
+	ask remove 1
+	ask add 0 "$CG/b"
+	[ "$(jq .error <<<"$answer")" -eq 0 ]
+	ask read
+	[ "$(field 0 anon_bytes)" -eq 0 ]
+	[ "$(field 0 children)" -eq 0 ]
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* LRU by intrusive list, and the sampled ghosts that turn a refault into a distance. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+int sim_cache_init(struct sim_cache *c, uint32_t keys)
+{
+	memset(c, 0, sizeof(*c));
+	c->keys = keys;
+	c->prev = calloc(keys + 1, sizeof(*c->prev));
+	c->next = calloc(keys + 1, sizeof(*c->next));
+	c->seen = calloc(keys + 1, 1);
+	c->ghost = calloc((size_t)SIM_GHOST_SETS * SIM_GHOST_WAYS, sizeof(*c->ghost));
+	if (!c->prev || !c->next || !c->seen || !c->ghost) {
+		sim_cache_fini(c);
+		return -ENOMEM;
+	}
+	c->prev[keys] = c->next[keys] = keys;
+	return 0;
+}
+
+void sim_cache_fini(struct sim_cache *c)
+{
+	free(c->prev);
+	free(c->next);
+	free(c->seen);
+	free(c->ghost);
+	memset(c, 0, sizeof(*c));
+}
+
+static uint32_t hash_of(uint32_t key)
+{
+	uint32_t h = key * 0x9e3779b1u;
+
+	h ^= h >> 15;
+	h *= 0x85ebca77u;
+	return h ^ (h >> 13);
+}
+
+static bool sampled(uint32_t hash)
+{
+	return (hash & ((1u << SIM_SAMPLE_SHIFT) - 1)) == 0;
+}
+
+static struct sim_ghost *ghost_set(const struct sim_cache *c, uint32_t hash)
+{
+	return &c->ghost[(size_t)((hash >> SIM_SAMPLE_SHIFT) % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
+}
+
+static void ghost_leave(struct sim_cache *c, uint32_t key)
+{
+	uint32_t hash = hash_of(key);
+	struct sim_ghost *set, *oldest;
+
+	if (!sampled(hash))
+		return;
+	set = oldest = ghost_set(c, hash);
+	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
+		if (set[i].stamp != 0 && set[i].key == key) {
+			oldest = &set[i];
+			break;
+		}
+		if (set[i].stamp < oldest->stamp)
+			oldest = &set[i];
+	}
+	*oldest = (struct sim_ghost){ .key = key, .stamp = c->evictions };
+}
+
+static unsigned int distance_bin(uint64_t d)
+{
+	unsigned int e;
+
+	if (d < DISTANCE_SUB_BINS)
+		return (unsigned int)d;
+	e = 63 - (unsigned int)__builtin_clzll(d);
+	return (e - 1) * DISTANCE_SUB_BINS + (unsigned int)((d >> (e - 2)) & 3);
+}
+
+static void ghost_meet(struct sim_cache *c, uint32_t key)
+{
+	uint32_t hash = hash_of(key);
+	struct sim_ghost *set;
+
+	if (!sampled(hash))
+		return;
+	set = ghost_set(c, hash);
+	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
+		if (set[i].stamp == 0 || set[i].key != key)
+			continue;
+		c->ghost_refaults++;
+		c->distance[distance_bin(c->evictions - set[i].stamp)]++;
+		set[i].stamp = 0;
+		return;
+	}
+	c->ghost_unknown++;
+}
+
+static void unlink_key(struct sim_cache *c, uint32_t key)
+{
+	c->next[c->prev[key]] = c->next[key];
+	c->prev[c->next[key]] = c->prev[key];
+}
+
+static void link_first(struct sim_cache *c, uint32_t key)
+{
+	uint32_t head = c->keys, first = c->next[head];
+
+	c->next[key] = first;
+	c->prev[key] = head;
+	c->prev[first] = key;
+	c->next[head] = key;
+}
+
+bool sim_cache_evict(struct sim_cache *c)
+{
+	uint32_t key = c->prev[c->keys];
+
+	if (c->usage == 0)
+		return false;
+	unlink_key(c, key);
+	c->seen[key] = 2;
+	c->usage--;
+	c->evictions++;
+	ghost_leave(c, key);
+	return true;
+}
+
+bool sim_cache_touch(struct sim_cache *c, uint32_t key)
+{
+	if (c->seen[key] != 1)
+		return false;
+	unlink_key(c, key);
+	link_first(c, key);
+	return true;
+}
+
+bool sim_cache_insert(struct sim_cache *c, uint32_t key)
+{
+	bool refault = c->seen[key] == 2;
+
+	if (refault)
+		ghost_meet(c, key);
+	c->seen[key] = 1;
+	link_first(c, key);
+	c->usage++;
+	return refault;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host: engines run in turn, the sampler sees what the daemon's would see, the law decides, the
+ * actuator does what the kernel would do with it.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define SLICE_NS      SIM_MS
+#define START_NS      (1000 * SIM_S) /* the host has been up for a while */
+#define REVERSAL_PART 0.01
+
+struct sim_host {
+	const struct sim_scenario *scenario;
+	const struct sim_options *options;
+	uint32_t n;
+	uint32_t ceiling; /* pages */
+	uint32_t used;
+	struct sim_engine engine[SIM_ENGINES_MAX];
+	uint32_t low[SIM_ENGINES_MAX], cap[SIM_ENGINES_MAX];
+	struct sim_rng rng;
+	/* the law's */
+	struct law_params params;
+	struct law_engine law_engine[SIM_ENGINES_MAX];
+	struct law_sample sample[SIM_ENGINES_MAX];
+	struct law_estimate estimate[SIM_ENGINES_MAX];
+	struct law_decision decision[SIM_ENGINES_MAX];
+	struct law_state *state;
+	struct law_workspace *workspace;
+	uint64_t stall_before[SIM_ENGINES_MAX];
+	/* judging */
+	double turning_point[SIM_ENGINES_MAX];
+	int way[SIM_ENGINES_MAX];
+	uint64_t ops_before[SIM_ENGINES_MAX];
+	struct sim_result result;
+};
+
+/* -- the kernel's side -- */
+
+static bool evict_from(struct sim_host *h, struct sim_engine *e)
+{
+	if (!sim_cache_evict(&e->cache))
+		return false;
+	h->used--;
+	return true;
+}
+
+/* The part of a cgroup above its protection is what reclaim sees; below it, a second pass only. */
+static double reclaimable(const struct sim_host *h, uint32_t i, bool low_pass)
+{
+	const struct sim_engine *e = &h->engine[i];
+	double usage = sim_engine_usage(e), file = e->cache.usage;
+
+	if (low_pass || h->low[i] == 0)
+		return file;
+	return usage <= h->low[i] ? 0 : file * (1 - h->low[i] / usage);
+}
+
+static bool evict_someone(struct sim_host *h)
+{
+	for (int pass = 0; pass < 2; pass++) {
+		double weight[SIM_ENGINES_MAX], sum = 0, x;
+
+		for (uint32_t i = 0; i < h->n; i++)
+			sum += weight[i] = reclaimable(h, i, pass);
+		x = sim_uniform(&h->rng) * sum;
+		for (uint32_t i = 0; i < h->n && sum > 0; i++) {
+			if (x < weight[i])
+				return evict_from(h, &h->engine[i]);
+			x -= weight[i];
+		}
+	}
+	return false;
+}
+
+bool sim_host_page(struct sim_host *h, struct sim_engine *e)
+{
+	uint32_t i = e->index;
+
+	if (!h) /* alone: its own cap only */
+		return e->cache.usage < e->limit_hits || sim_cache_evict(&e->cache);
+	if (sim_engine_usage(e) >= h->cap[i]) {
+		e->limit_hits++;
+		if (!evict_from(h, e))
+			return false;
+	}
+	if (h->used >= h->ceiling && !evict_someone(h))
+		return false;
+	h->used++;
+	return true;
+}
+
+static void apply_targets(struct sim_host *h)
+{
+	uint32_t bucket = h->ceiling / LAW_BUCKETS;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct sim_engine *e = &h->engine[i];
+		uint32_t target = (uint32_t)(h->decision[i].target_bytes / LAW_PAGE_BYTES);
+		bool heap = e->heap > sim_engine_usage(e) / 2;
+
+		if (h->options->actuator == SIM_HARD) {
+			h->low[i] = 0;
+			h->cap[i] = target;
+		} else {
+			h->low[i] = target;
+			h->cap[i] = target + (target / 4 > 2 * bucket ? target / 4 : 2 * bucket);
+			if (h->decision[i].stream)
+				h->cap[i] = target;
+			if (heap || e->spec->anon != SIM_NO_ANON)
+				h->cap[i] = UINT32_MAX;
+		}
+		while (sim_engine_usage(e) > h->cap[i] && e->cache.usage > 0)
+			evict_from(h, e);
+	}
+}
+
+static void run_slice(struct sim_host *h, uint64_t from_ns, uint64_t to_ns)
+{
+	for (uint32_t k = 0; k < h->n; k++) {
+		struct sim_engine *e = &h->engine[(k + from_ns / SLICE_NS) % h->n];
+		uint32_t before = e->heap;
+
+		sim_engine_run(e, from_ns, to_ns);
+		if (e->spec->anon != SIM_NO_ANON) {
+			if (e->heap < before)
+				h->used -= before - e->heap;
+			before = e->heap;
+			sim_heap_push(e, h->cap[e->index], to_ns);
+			h->used -= before - e->heap;
+			if (e->starved && e->heap < h->cap[e->index])
+				e->blocked_ns += to_ns - from_ns;
+		}
+	}
+}
+
+/* -- the daemon's side -- */
+
+static void sense_psi(struct sim_host *h, uint32_t i, uint64_t tick_ns)
+{
+	const struct sim_engine *e = &h->engine[i];
+	struct law_sample *s = &h->sample[i];
+	uint32_t threads = sim_threads(e->spec);
+	double f = (double)(e->stall_ns - h->stall_before[i]) / (double)(tick_ns * threads);
+	uint64_t some, full;
+
+	f = fmin(f, 1);
+	some = (uint64_t)((1 - pow(1 - f, threads)) * (double)tick_ns);
+	full = (uint64_t)(pow(f, threads) * (double)tick_ns);
+	h->stall_before[i] = e->stall_ns;
+	if (e->spec->anon != SIM_NO_ANON) {
+		s->psi_memory_some_ns += some;
+		s->psi_memory_full_ns += full;
+	} else {
+		s->psi_io_some_ns += some;
+		s->psi_io_full_ns += full;
+		s->psi_memory_some_ns += some / 25; /* what kernels show of cache thrash */
+	}
+}
+
+static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
+{
+	const struct sim_engine *e = &h->engine[i];
+	struct law_sample *s = &h->sample[i];
+	bool heap = e->spec->anon != SIM_NO_ANON;
+
+	s->valid = h->options->valid ? h->options->valid : (1u << 9) - 1;
+	s->ghost_sample_shift = SIM_SAMPLE_SHIFT;
+	s->usage_bytes = sim_engine_usage(e) * LAW_PAGE_BYTES;
+	s->file_bytes = e->cache.usage * LAW_PAGE_BYTES;
+	s->anon_bytes = s->unreclaimable_bytes = e->heap * LAW_PAGE_BYTES;
+	s->refault_file = e->refaults;
+	s->pgsteal = s->evictions = e->cache.evictions;
+	s->limit_hits = e->limit_hits;
+	s->cpu_ns = e->cpu_ns;
+	s->stall_ns[heap ? STALL_DIRECT_RECLAIM : STALL_REFAULT] = e->stall_ns;
+	s->ghost_refaults = e->cache.ghost_refaults;
+	s->ghost_unknown = e->cache.ghost_unknown;
+	memcpy(s->distance, e->cache.distance, sizeof(s->distance));
+	sense_psi(h, i, tick_ns);
+	if (!(s->valid & LAW_VALID_LEDGER))
+		memset(s->stall_ns, 0, sizeof(s->stall_ns));
+	if (!(s->valid & LAW_VALID_DISTANCES)) {
+		s->ghost_refaults = s->ghost_unknown = s->evictions = 0;
+		memset(s->distance, 0, sizeof(s->distance));
+	}
+	if (!(s->valid & LAW_VALID_CPU))
+		s->cpu_ns = 0;
+}
+
+static void decide_fixed(struct sim_host *h)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		h->decision[i].target_bytes = h->options->fixed_pages[i] * LAW_PAGE_BYTES;
+}
+
+static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		bool present = sim_engine_present(h->engine[i].spec, now_ns);
+
+		sense(h, i, tick_ns);
+		if (present && !h->law_engine[i].active)
+			memset(&h->estimate[i], 0, sizeof(h->estimate[i]));
+		h->law_engine[i].active = present;
+		if (present)
+			estimate_update(&h->estimate[i], &h->params, &h->law_engine[i],
+					&h->sample[i], h->state->engine[i].target_bytes,
+					START_NS + now_ns);
+	}
+	if (h->options->control == SIM_FIXED)
+		decide_fixed(h);
+	else
+		policy_decide(h->state, &h->params, h->law_engine, h->sample, h->estimate, h->n,
+			      LAW_NO_ENGINE, START_NS + now_ns, h->workspace, h->decision);
+}
+
+/* -- judging -- */
+
+static void judge_moves(struct sim_host *h, const struct law_decision *before)
+{
+	uint64_t sum = 0, give = h->params.ceiling_bytes - h->params.reserve_bytes;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		double ceiling = (double)h->params.ceiling_bytes;
+		double now = (double)h->decision[i].target_bytes / ceiling;
+		double was = (double)before[i].target_bytes / ceiling;
+
+		sum += h->decision[i].target_bytes;
+		h->result.moved_per_min += fabs(now - was) / 2;
+		if ((h->way[i] > 0 && now > h->turning_point[i]) ||
+		    (h->way[i] < 0 && now < h->turning_point[i]))
+			h->turning_point[i] = now;
+		if (fabs(now - h->turning_point[i]) > REVERSAL_PART) {
+			h->result.reversals_per_min += h->way[i] != 0;
+			h->way[i] = now > h->turning_point[i] ? 1 : -1;
+			h->turning_point[i] = now;
+		}
+	}
+	h->result.target_over += sum > give;
+	h->result.over_ceiling_ticks += h->used > h->ceiling;
+}
+
+static void judge_ideal(struct sim_host *h, uint64_t now_ns, uint64_t span_ns, bool noisy)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct sim_engine *e = &h->engine[i];
+		int phase = sim_engine_phase(e->spec, now_ns);
+
+		double ops_per_s;
+
+		if (noisy != (e->spec->change == SIM_LOAD_NOISE) ||
+		    !sim_engine_present(e->spec, now_ns))
+			continue;
+		ops_per_s = sim_throughput(e->spec, phase, h->ceiling);
+		if (noisy)
+			ops_per_s = sim_loaded(e->spec, ops_per_s, e->burst_size);
+		e->ideal_ops += ops_per_s * (double)span_ns / SIM_S;
+	}
+}
+
+static void judge_end(struct sim_host *h, double minutes)
+{
+	struct sim_result *r = &h->result;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct sim_engine *e = &h->engine[i];
+
+		r->n[i] = (double)(e->ops - h->ops_before[i]) / fmax(e->ideal_ops, 1);
+		r->score += r->n[i] / h->n;
+		r->target_end[i] =
+		    (double)h->decision[i].target_bytes / (double)h->params.ceiling_bytes;
+		r->blocked_s += (double)e->blocked_ns / SIM_S;
+	}
+	r->reversals_per_min /= minutes;
+	r->moved_per_min /= minutes;
+}
+
+static void trace(const struct sim_host *h, uint64_t now_ns)
+{
+	printf("%6.2f", (double)now_ns / SIM_S);
+	for (uint32_t i = 0; i < h->n; i++)
+		printf(" | %5.3f/%5.3f s%6.3f %-10.10s",
+		       (double)h->decision[i].target_bytes / (double)h->params.ceiling_bytes,
+		       (double)sim_engine_usage(&h->engine[i]) / h->ceiling,
+		       (double)h->estimate[i].memory.refault_stall / (1 << 20),
+		       policy_reason_name(h->decision[i].reason));
+	printf("\n");
+}
+
+/* -- the run -- */
+
+static int host_init(struct sim_host *h)
+{
+	double part = h->options->ceiling > 0 ? h->options->ceiling : 1;
+	int rc;
+
+	h->n = h->scenario->engines;
+	h->ceiling = (uint32_t)(part * SIM_CEILING_PAGES);
+	h->rng.state = h->options->seed;
+	h->params.policy = h->options->policy;
+	h->params.ceiling_bytes = h->ceiling * LAW_PAGE_BYTES;
+	h->params.reserve_bytes = (uint64_t)(h->options->reserve * h->ceiling) * LAW_PAGE_BYTES;
+	h->params.gamma_ppm = h->options->gamma_ppm;
+	h->state = calloc(1, sizeof(*h->state));
+	h->workspace = calloc(1, law_workspace_bytes(h->n));
+	if (!h->state || !h->workspace)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct sim_spec *spec = &h->scenario->engine[i];
+
+		h->engine[i].index = i;
+		rc = sim_engine_init(&h->engine[i], spec, h->options->seed * 16 + i);
+		if (rc < 0)
+			return rc;
+		h->engine[i].index = i;
+		h->engine[i].host = h;
+		h->cap[i] = UINT32_MAX;
+		h->law_engine[i].max_bytes = h->params.ceiling_bytes;
+		h->law_engine[i].weight = spec->weight ? spec->weight : 100;
+	}
+	return 0;
+}
+
+static void host_fini(struct sim_host *h)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		sim_engine_fini(&h->engine[i]);
+	free(h->state);
+	free(h->workspace);
+	free(h);
+}
+
+static void host_run(struct sim_host *h)
+{
+	uint64_t tick_ns = h->options->tick_ns ? h->options->tick_ns : 250 * SIM_MS;
+	uint64_t end_ns = (uint64_t)(h->scenario->seconds * SIM_S);
+	uint64_t from_ns = (uint64_t)(h->scenario->measured_from_s * SIM_S);
+	bool measuring = false;
+
+	for (uint64_t t = 0; t < end_ns; t += tick_ns) {
+		struct law_decision before[SIM_ENGINES_MAX];
+
+		memcpy(before, h->decision, sizeof(before));
+		if (!measuring && t >= from_ns) {
+			measuring = true;
+			for (uint32_t i = 0; i < h->n; i++)
+				h->ops_before[i] = h->engine[i].ops;
+		}
+		decide(h, t, tick_ns);
+		if (h->options->actuator != SIM_NO_LIMITS)
+			apply_targets(h);
+		for (uint64_t s = t; s < t + tick_ns; s += SLICE_NS) {
+			run_slice(h, s, s + SLICE_NS);
+			if (measuring)
+				judge_ideal(h, s, SLICE_NS, true);
+		}
+		if (t > 0)
+			judge_moves(h, before);
+		if (measuring)
+			judge_ideal(h, t, tick_ns, false);
+		if (h->options->trace_every && t / tick_ns % h->options->trace_every == 0)
+			trace(h, t);
+	}
+	judge_end(h, (double)end_ns / SIM_S / 60);
+}
+
+int sim_run(const struct sim_scenario *scenario, const struct sim_options *options,
+	    struct sim_result *ret)
+{
+	struct sim_host *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return -ENOMEM;
+	h->scenario = scenario;
+	h->options = options;
+	rc = host_init(h);
+	if (rc == 0) {
+		host_run(h);
+		*ret = h->result;
+	}
+	host_fini(h);
+	return rc;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The best fixed split: throughput of every engine at every size, measured alone and held in each
+ * of its phases, then dynamic programming over the sizes. It ignores the price of filling a cache.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define WARM_NS     (4 * SIM_S)
+#define MEASURE_NS  (4 * SIM_S)
+#define CACHE_SLOTS 8192
+
+struct point {
+	struct sim_spec spec;
+	int phase;
+	uint32_t pages;
+	double ops_per_s;
+	bool used;
+};
+
+static struct point *points;
+
+void sim_oracle_free(void)
+{
+	free(points);
+	points = NULL;
+}
+
+static double measure(const struct sim_spec *spec, int phase, uint32_t pages)
+{
+	struct sim_engine e;
+	uint64_t ops, end = WARM_NS + MEASURE_NS;
+	double result = 0;
+
+	if (sim_engine_init(&e, spec, 7) < 0)
+		return 0;
+	e.held_phase = phase;
+	e.limit_hits = pages; /* without a host this is its cap */
+	sim_engine_run(&e, 100 * SIM_S, WARM_NS);
+	ops = e.ops;
+	sim_engine_run(&e, 100 * SIM_S, end);
+	result = (double)(e.ops - ops) / ((double)MEASURE_NS / SIM_S);
+	sim_engine_fini(&e);
+	return result;
+}
+
+static double heap_throughput(const struct sim_spec *spec, uint32_t pages)
+{
+	struct sim_engine e = { .spec = spec, .rng = { 4711 }, .held_phase = -1 };
+	double sum = 0;
+	int steps = 20000;
+
+	/* the average over its demand; a retaining heap demands no more than another */
+	for (int i = 0; i < steps; i++)
+		sum += sim_heap_demand(&e, (uint64_t)i * 100 * SIM_MS) <= pages ? 1 : 1.0 / 8;
+	return sum / steps * sim_threads(spec) * SIM_S / SIM_HIT_NS;
+}
+
+double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages)
+{
+	struct sim_spec key = *spec;
+	struct point *p;
+	uint64_t hash = 1469598103934665603ull;
+
+	key.turn = 0;
+	if (key.change == SIM_PHASES_OPPOSITE)
+		key.change = SIM_PHASES;
+	if (!points)
+		points = calloc(CACHE_SLOTS, sizeof(*points));
+	if (!points)
+		return 0;
+	for (size_t i = 0; i < sizeof(key); i++)
+		hash = (hash ^ ((const uint8_t *)&key)[i]) * 1099511628211ull;
+	hash = (hash ^ pages ^ ((uint64_t)phase << 40)) * 1099511628211ull;
+	for (uint32_t i = (uint32_t)(hash >> 20) % CACHE_SLOTS;; i = (i + 1) % CACHE_SLOTS) {
+		p = &points[i];
+		if (!p->used)
+			break;
+		if (p->phase == phase && p->pages == pages &&
+		    memcmp(&p->spec, &key, sizeof(key)) == 0)
+			return p->ops_per_s;
+	}
+	p->ops_per_s =
+	    spec->anon != SIM_NO_ANON ? heap_throughput(spec, pages) : measure(&key, phase, pages);
+	p->spec = key;
+	p->phase = phase;
+	p->pages = pages;
+	p->used = true;
+	return p->ops_per_s;
+}
+
+double sim_loaded(const struct sim_spec *spec, double ops_per_s, double factor)
+{
+	double threads = sim_threads(spec);
+	double busy_s =
+	    threads / ops_per_s - (sqrt(SIM_NOISE_FACTOR) - 1) * SIM_NOISE_UNIT_NS / SIM_S;
+
+	return threads / (busy_s + (factor - 1) * SIM_NOISE_UNIT_NS / SIM_S);
+}
+
+/* Mean over all loads. */
+static double noisy(const struct sim_spec *spec, double ops_per_s)
+{
+	double sum = 0;
+
+	for (int i = 0; i < 16; i++)
+		sum += sim_loaded(spec, ops_per_s, pow(SIM_NOISE_FACTOR, (i + .5) / 16)) / 16;
+	return sum;
+}
+
+/* Normalised throughput over the measured time of a fixed size. */
+static double worth(const struct sim_scenario *s, const struct sim_spec *spec, uint32_t pages,
+		    uint32_t ceiling)
+{
+	double ops = 0, ideal = 0;
+
+	for (double t = s->measured_from_s; t < s->seconds; t += .5) {
+		uint64_t now = (uint64_t)(t * SIM_S);
+		int phase = sim_engine_phase(spec, now);
+
+		if (!sim_engine_present(spec, now))
+			continue;
+		if (spec->change == SIM_LOAD_NOISE) {
+			ops += noisy(spec, sim_throughput(spec, phase, pages));
+			ideal += noisy(spec, sim_throughput(spec, phase, ceiling));
+			continue;
+		}
+		ops += sim_throughput(spec, phase, pages);
+		ideal += sim_throughput(spec, phase, ceiling);
+	}
+	return ideal > 0 ? ops / ideal : 0;
+}
+
+int sim_oracle(const struct sim_scenario *scenario, double part, double *ret_score,
+	       uint32_t ret_pages[SIM_ENGINES_MAX])
+{
+	uint32_t ceiling = (uint32_t)((part > 0 ? part : 1) * SIM_CEILING_PAGES);
+	double best[SIM_ORACLE_STEPS + 1] = { 0 }, next[SIM_ORACLE_STEPS + 1];
+	uint8_t choice[SIM_ENGINES_MAX][SIM_ORACLE_STEPS + 1];
+	uint32_t n = scenario->engines;
+	int left = SIM_ORACLE_STEPS;
+
+	for (uint32_t i = 0; i < n; i++) {
+		double value[SIM_ORACLE_STEPS + 1] = { 0 };
+
+		for (uint32_t k = 1; k <= SIM_ORACLE_STEPS; k++)
+			value[k] = worth(scenario, &scenario->engine[i],
+					 ceiling * k / SIM_ORACLE_STEPS, ceiling);
+		value[0] = value[1] / 2; /* a floor, not nothing */
+		for (int c = 0; c <= SIM_ORACLE_STEPS; c++) {
+			next[c] = -1;
+			for (int k = 0; k <= c; k++) {
+				if (best[c - k] + value[k] <= next[c])
+					continue;
+				next[c] = best[c - k] + value[k];
+				choice[i][c] = (uint8_t)k;
+			}
+		}
+		memcpy(best, next, sizeof(best));
+	}
+	for (uint32_t i = n; i-- > 0;) {
+		ret_pages[i] = ceiling * choice[i][left] / SIM_ORACLE_STEPS;
+		left -= choice[i][left];
+	}
+	*ret_score = best[SIM_ORACLE_STEPS] / n;
+	return 0;
+}
