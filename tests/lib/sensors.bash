@@ -28,8 +28,8 @@ find_memory_root() {
 	fi
 }
 
-# new_cgroup DIR: with the memory controller, also for cgroups below it
-new_cgroup() {
+# new_parent DIR: a cgroup whose children have the memory controller; on v2 it can hold no process
+new_parent() {
 	mkdir "$1"
 	[ -n "$HYBRID" ] || echo +memory >"$1/cgroup.subtree_control" 2>/dev/null || true
 }
@@ -39,7 +39,7 @@ sensors_setup() {
 	find_memory_root || skip "no memory cgroup hierarchy on this machine"
 	[ -n "$HYBRID" ] || echo +memory >$MEMORY_ROOT/cgroup.subtree_control
 	CG=$MEMORY_ROOT/barostat-test-$$-${BATS_TEST_NUMBER}
-	new_cgroup "$CG"
+	new_parent "$CG"
 	# in a guest of scripts/vm, /tmp is memory and files there are never read from anywhere
 	if mountpoint -q /mnt/scratch; then
 		WORK=$(mktemp -d /mnt/scratch/XXXXXX)

@@ -7,8 +7,8 @@ load ../lib/sensors
 
 setup() {
 	sensors_setup
-	new_cgroup "$CG/a"
-	new_cgroup "$CG/b"
+	mkdir "$CG/a"
+	mkdir "$CG/b"
 }
 
 teardown() {
@@ -51,13 +51,14 @@ overdraw() {
 
 @test "a victim in a child cgroup counts for the engine" {
 	[ -z "$(awk 'NR > 1' /proc/swaps)" ] || skip "swap is on: nothing is killed"
-	sensors_start "$CG/a"
+	new_parent "$CG/c"
+	sensors_start "$CG/c"
 	need_sensor oom
-	mkdir "$CG/a/kid"
-	echo $((16 << 20)) >"$(limit_file "$CG/a/kid")"
-	overdraw "$CG/a/kid"
+	mkdir "$CG/c/kid"
+	echo $((16 << 20)) >"$(limit_file "$CG/c/kid")"
+	overdraw "$CG/c/kid"
 	ask read
-	[ "$(oom_kills_of "$CG/a/kid")" -eq 1 ]
+	[ "$(oom_kills_of "$CG/c/kid")" -eq 1 ]
 	[ "$(field 0 oom_kills)" -eq 1 ]
 }
 

@@ -7,8 +7,8 @@ load ../lib/sensors
 
 setup() {
 	sensors_setup
-	new_cgroup "$CG/a"
-	new_cgroup "$CG/b"
+	new_parent "$CG/a"
+	mkdir "$CG/b"
 }
 
 teardown() {
@@ -126,7 +126,7 @@ start_matched() {
 }
 
 @test "a slot whose cgroup is not below the walk's root says so" {
-	new_cgroup "$CG/c"
+	mkdir "$CG/c"
 	sensors_start --walk-root "$CG/c" "$CG/a"
 	need_sensor walk
 	ask read

@@ -163,8 +163,12 @@ static void open_modules(struct sensors *s)
 		snprintf(fentry.why, sizeof(fentry.why), "fentry switched off by %s",
 			 s->options.no_fentry ? "option" : "BAROSTAT_NO_FENTRY");
 	}
-	for (int i = 0; i < SENSOR_COUNT; i++)
-		sensor_climb(&s->ctx, modules[i], &fentry, &s->state[i], &s->private[i]);
+	for (int i = 0; i < SENSOR_COUNT; i++) {
+		if (s->options.left_out & 1u << i)
+			snprintf(s->state[i].why, sizeof(s->state[i].why), "left out by option");
+		else
+			sensor_climb(&s->ctx, modules[i], &fentry, &s->state[i], &s->private[i]);
+	}
 }
 
 /* A reason why there can be no BPF here, or NULL. */
