@@ -82,15 +82,13 @@ events_of_kind() {
 }
 
 @test "five hundred children at once are all counted" {
-	local i
-
 	sensors_start "$CG/a"
 	need_sensor children
-	for i in $(seq 500); do mkdir "$CG/a/$i"; done
+	(cd "$CG/a" && seq 500 | xargs mkdir)
 	ask read
 	[ "$(field 0 children)" -eq 500 ]
 	[ "$(jq .dropped <<<"$answer")" -eq 0 ]
-	for i in $(seq 500); do rmdir "$CG/a/$i"; done
+	(cd "$CG/a" && seq 500 | xargs rmdir)
 	ask read
 	[ "$(field 0 children)" -eq 0 ]
 }
@@ -100,9 +98,8 @@ events_of_kind() {
 
 	sensors_start "$CG/a"
 	need_sensor children
-	for i in $(seq 2000); do
-		mkdir "$CG/a/$i"
-		rmdir "$CG/a/$i"
+	for i in 1 2 3 4 5; do
+		(cd "$CG/a" && seq 400 | xargs mkdir && seq 400 | xargs rmdir)
 	done
 	ask read
 	[ "$(jq .dropped <<<"$answer")" -gt 0 ]

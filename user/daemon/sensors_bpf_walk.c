@@ -23,7 +23,7 @@
 #include "user/common/log.h"
 #include "user/common/units.h"
 #include "user/daemon/sensors_bpf.h"
-#include "user/daemon/sensors_bpf_vmstat.h"
+#include "user/daemon/sensors_vmstat.h"
 
 #define STAT_TEXT_BYTES    16384
 #define CONTRADICTIONS_MAX 5 /* stable readings that no layout explains, then it is given up */

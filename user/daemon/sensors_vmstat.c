@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "user/common/cleanup.h"
-#include "user/daemon/sensors_bpf_vmstat.h"
+#include "user/daemon/sensors_vmstat.h"
 
 #define PAGE_BYTES 4096ull
 

@@ -5,8 +5,8 @@
  * the enums tell, and believed only once all of its counters have agreed with memory.stat of the
  * same cgroup.
  */
-#ifndef BAROSTAT_DAEMON_SENSORS_BPF_VMSTAT_H
-#define BAROSTAT_DAEMON_SENSORS_BPF_VMSTAT_H
+#ifndef BAROSTAT_DAEMON_SENSORS_VMSTAT_H
+#define BAROSTAT_DAEMON_SENSORS_VMSTAT_H
 
 #include <stdbool.h>
 
