@@ -1,0 +1,273 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The daemon without privileges, on a directory that looks like a cgroup v2 tree, seen through the CLI.
+
+load support
+
+setup() {
+	cli_setup
+	tree=$scratch/cgroup socket=$scratch/sock page=$scratch/page conf=$scratch/barostat.conf
+	export BAROSTAT_CGROUP_ROOT=$tree
+	mkdir "$tree"
+	echo memory >"$tree/cgroup.controllers"
+	: >"$tree/cgroup.subtree_control"
+	: >"$tree/cgroup.procs"
+	write_conf <<-CONF
+		[engine pg]
+		min = 64M
+		[engine rocks]
+		max = 512M
+	CONF
+}
+
+teardown() {
+	cli_teardown
+}
+
+# write_conf [LINE of the daemon section]...: sections of engines on stdin
+write_conf() {
+	{
+		printf '%s\n' "[daemon]" "ceiling = 1G" "reserve = 64M" "page = $page" "socket = $socket" \
+			"state = $scratch/state.json" "interval = 20ms" "bpf = no" "$@"
+		cat
+	} >"$conf"
+}
+
+is_up() {
+	"$barostat" --socket "$socket" status >/dev/null 2>&1
+}
+
+# start [OPTION]...: its process id is the last of $fakes
+start() {
+	"$build/barostatd" --config "$conf" "$@" >"$scratch/log" 2>&1 3>&- &
+	fakes+=($!)
+	wait_for 20 is_up || {
+		cat "$scratch/log"
+		return 1
+	}
+}
+
+stop() {
+	kill -TERM "${fakes[-1]}"
+	wait_for 20 gone "${fakes[-1]}"
+}
+
+# engine NAME JQ: of the status
+engine() {
+	"$barostat" --socket "$socket" status --json | jq -r ".engines[] | select(.name == \"$1\") | $2"
+}
+
+# engine_is NAME JQ VALUE
+engine_is() {
+	[ "$(engine "$1" "$2")" = "$3" ]
+}
+
+logged() {
+	grep -q "$1" "$scratch/log"
+}
+
+@test "check of a good configuration exits 0, with --verbose prints what can be checked again" {
+	run "$build/barostatd" --config "$conf" --check
+	[ "$status" = 0 ]
+	[ "$output" = "$conf: ok, 2 engines in 1 groups" ]
+	"$build/barostatd" --config "$conf" --check --verbose | head -n -1 >"$scratch/again.conf"
+	"$build/barostatd" --config "$scratch/again.conf" --check --verbose | head -n -1 |
+		diff "$scratch/again.conf" -
+}
+
+@test "check of a bad configuration exits 1 and names every fault with file and line" {
+	write_conf 'polcy = psi' <<-CONF
+		[engine pg]
+		min = 2G
+		max = 1G
+		[engine pg2]
+		cgroup = barostat/pg
+	CONF
+	run "$build/barostatd" --config "$conf" --check
+	echo "$output"
+	[ "$status" = 1 ]
+	[ "${#lines[@]}" = 4 ]
+	[[ ${lines[0]} == "$conf:9: [daemon] unknown key 'polcy', did you mean 'policy'?; allowed: "* ]]
+	[[ ${lines[1]} == "$conf:12: [engine pg] max 1G is below min 2G; allowed: "* ]]
+	[[ ${lines[2]} == "$conf:11: the minima of all groups and engines add up to 2G"* ]]
+	[[ ${lines[3]} == "$conf:14: [engine pg2] cgroup barostat/pg belongs already to engine pg; allowed: "* ]]
+}
+
+@test "a bad configuration is not started, nothing is touched" {
+	write_conf 'interval = 1ms' </dev/null
+	run "$build/barostatd" --config "$conf"
+	[ "$status" = 1 ]
+	[ ! -e "$socket" ] && [ ! -e "$page" ] && [ ! -e "$tree/barostat" ]
+}
+
+@test "ten thousand engines are refused in a bounded number of lines" {
+	for i in {1..10000}; do
+		printf '[engine e%d]\n' "$i"
+	done | write_conf
+	run "$build/barostatd" --config "$conf" --check
+	[ "$status" = 1 ]
+	[ "${#lines[@]}" = 101 ]
+	[[ ${lines[0]} == *"[engine e4097] is one engine too many; allowed: at most 4096 engines" ]]
+	[ "${lines[100]}" = "and 5804 complaints more" ]
+}
+
+@test "an unknown option or a word too many exits 2" {
+	run "$build/barostatd" --chekc
+	[ "$status" = 2 ]
+	run "$build/barostatd" now
+	[ "$status" = 2 ]
+	[[ $output == *'unexpected argument "now"'* ]]
+}
+
+@test "the status shows what the cgroup files say" {
+	start
+	echo $((300 << 20)) >"$tree/barostat/pg/memory.current"
+	wait_for 10 engine_is pg .usage_bytes $((300 << 20))
+	engine_is pg .state active
+	engine_is pg .min_bytes $((64 << 20))
+	engine_is rocks .max_bytes $((512 << 20))
+	local sum
+	sum=$("$barostat" --socket "$socket" status --json | jq '[.engines[].target_bytes] | add')
+	[ "$sum" -gt 0 ] && [ "$sum" -le $((960 << 20)) ]
+	ask explain pg
+	[ "$status" = 0 ]
+	ask doctor --page "$page"
+	[ "$status" = 0 ]
+	ask page --page "$page" --json
+	[ "$status" = 0 ]
+	jq -e '.valid and (.engines | map(.name)) == ["pg", "rocks"]' <<<"$output"
+}
+
+@test "every command prints valid JSON of the real daemon" {
+	start
+	for command in status list explain\ pg doctor page set\ pg\ weight=7 "attach pg $$"; do
+		# shellcheck disable=SC2086 # words
+		ask --page "$page" $command --json
+		echo "$command: $stderr"
+		[ "$status" = 0 ]
+		jq -es 'length == 1' <<<"$output"
+	done
+	ask top --once
+	[ "$status" = 0 ]
+}
+
+@test "a dry run changes no file of the tree" {
+	mkdir -p "$tree/barostat/pg"
+	contents() {
+		find "$tree" -type f -exec md5sum {} + | sort
+		find "$tree" -type d | sort
+	}
+	contents >"$scratch/before"
+	start --dry-run
+	jq -e '.dry_run' <<<"$("$barostat" --socket "$socket" status --json)"
+	ask status
+	[[ $output == *"DRY RUN: nothing is changed"* ]]
+	ask attach pg $$
+	[ "$status" = 1 ]
+	stop
+	contents | diff "$scratch/before" -
+}
+
+@test "set holds at once, and is refused with what is allowed" {
+	start
+	ask set pg min=100M weight=200
+	[ "$status" = 0 ]
+	[[ $output == "pg: min 100M, max 960M, weight 200, "* ]]
+	engine_is pg .min_bytes $((100 << 20))
+	ask set pg min=2G
+	fails 2 "[engine pg] max 1G is below min 2G; allowed: max from min upwards"
+	ask set pg min=lots
+	[ "$status" = 2 ]
+	ask set nobody min=1M
+	[ "$status" = 1 ]
+	[[ $stderr == *"there are: pg, rocks"* ]]
+	engine_is pg .min_bytes $((100 << 20))
+}
+
+@test "run puts the command into the cgroup before it starts" {
+	start
+	# shellcheck disable=SC2016 # expanded by the command
+	ask run --engine rocks -- sh -c 'echo $$ $BAROSTAT_ENGINE $BAROSTAT_PAGE'
+	echo "$stderr"
+	[ "$status" = 0 ]
+	read -r pid rest <<<"$output"
+	[ "$rest" = "rocks $page" ]
+	grep -qw "$pid" "$tree/barostat/rocks/cgroup.procs"
+}
+
+@test "SIGHUP takes a good configuration and keeps the old one when the new one is bad" {
+	start
+	write_conf <<-CONF
+		[engine pg]
+		min = 128M
+		[engine redis]
+	CONF
+	kill -HUP "${fakes[-1]}"
+	wait_for 10 engine_is pg .min_bytes $((128 << 20))
+	wait_for 10 engine_is redis .state active
+	[ -z "$(engine rocks .name)" ]
+	write_conf 'weight = 1' </dev/null
+	kill -HUP "${fakes[-1]}"
+	wait_for 10 logged "unknown key 'weight'"
+	engine_is pg .min_bytes $((128 << 20))
+	engine_is redis .state active
+}
+
+@test "a second daemon on the same socket and page is refused, the first goes on" {
+	start
+	run timeout 20 "$build/barostatd" --config "$conf"
+	echo "$output"
+	[ "$status" = 1 ]
+	is_up
+	ask page --page "$page" --json
+	jq -e .valid <<<"$output"
+}
+
+@test "SIGTERM ends it with 0 and takes the socket away" {
+	start
+	local pid=${fakes[-1]} code=0
+	kill -TERM "$pid"
+	wait "$pid" || code=$?
+	[ "$code" = 0 ]
+	[ ! -e "$socket" ]
+	ask status
+	[ "$status" = 3 ]
+}
+
+@test "after SIGKILL the page's lease runs out and a restart goes on" {
+	start
+	kill -KILL "${fakes[-1]}"
+	wait_for 5 gone "${fakes[-1]}"
+	ask status
+	[ "$status" = 3 ]
+	lease_is_over() {
+		[ "$("$barostat" page --page "$page" --json 2>/dev/null | jq .valid)" = false ]
+	}
+	wait_for 10 lease_is_over
+	start
+	wait_for 10 engine_is pg .state active
+	ask page --page "$page" --json
+	jq -e .valid <<<"$output"
+}
+
+@test "a limit that somebody else changes makes the engine manual, and set takes it back" {
+	start
+	wait_for 10 engine_is pg .state active
+	echo $((200 << 20)) >"$tree/barostat/pg/memory.max"
+	wait_for 10 engine_is pg .state manual
+	ask status
+	grep -qE '^pg .* manual ' <<<"$output"
+	ask set pg min=64M
+	wait_for 10 engine_is pg .state active
+}
+
+@test "an engine whose cgroup vanishes is said to be gone, and taken up again" {
+	start
+	wait_for 10 engine_is rocks .state active
+	rm -r "$tree/barostat/rocks"
+	wait_for 10 logged 'engine=rocks event=gone'
+	engine_is pg .state active
+	# it was the daemon's own: it makes it anew
+	wait_for 20 engine_is rocks .state active
+	[ -d "$tree/barostat/rocks" ]
+}
