@@ -32,6 +32,7 @@ struct fold {
 	uint64_t base_bucket, usage_bucket; /* index, LAW_BUCKETS at most */
 	uint64_t work_ns; /* task time in which the engine neither waited nor idled */
 	uint64_t observed_above;
+	uint64_t observed_top; /* buckets at and above have seen nothing */
 	uint64_t observed[LAW_BUCKETS];
 };
 
@@ -51,6 +52,7 @@ static void fold_spread(struct fold *f, uint64_t from, uint64_t to, uint64_t amo
 
 	if (first >= LAW_BUCKETS || amount == 0)
 		return;
+	f->observed_top = law_max(f->observed_top, law_min(last + 1, LAW_BUCKETS));
 	if (first == last) {
 		f->observed[first] += amount;
 		return;
@@ -205,8 +207,9 @@ static uint64_t observe_alpha(const struct law_estimate *e, const struct fold *f
 static void curve_observe(struct law_estimate *e, const struct fold *f)
 {
 	uint64_t alpha = observe_alpha(e, f);
+	uint64_t top = law_max(e->memory.top, f->observed_top);
 
-	for (uint64_t b = f->base_bucket; b < LAW_BUCKETS; b++) {
+	for (uint64_t b = f->base_bucket; b < top; b++) {
 		uint64_t seen = law_min(f->observed[b], UINT32_MAX);
 
 		/* inside the present usage only need is seen, never its absence */
@@ -222,9 +225,9 @@ static void curve_summarise(struct law_estimate *e, const struct fold *f,
 	struct law_memory *m = &e->memory;
 	uint64_t limit_bucket = bucket_of(e, limit_bytes);
 	uint64_t above = 0, reached = 0, boundary = 0, hull = 0;
-	uint32_t top = 0;
+	uint32_t top = 0, end = (uint32_t)law_max(m->top, f->observed_top);
 
-	for (uint32_t b = 0; b < LAW_BUCKETS; b++) {
+	for (uint32_t b = 0; b < end; b++) {
 		if (e->curve[b] == 0)
 			continue;
 		top = b + 1;
@@ -261,7 +264,7 @@ static void file_fold(struct fold *f, struct law_estimate *e, const struct law_p
 	else if (!distances)
 		fold_reach(f, e, params, now_ns);
 	m->distances_known = distances;
-	for (uint64_t b = f->base_bucket; b < LAW_BUCKETS; b++)
+	for (uint64_t b = f->base_bucket; b < f->observed_top; b++)
 		f->observed_above += f->observed[b];
 	if (m->top > 0)
 		curve_age(e, f, params);
@@ -333,7 +336,8 @@ void law_curve_update(struct law_estimate *e, const struct law_params *params,
 		anon_fold(&f, e, params, is, limit_bytes);
 	else
 		file_fold(&f, e, params, is, now_ns);
-	curve_summarise(e, &f, is, limit_bytes);
+	if (m->top > 0 || f.observed_top > 0)
+		curve_summarise(e, &f, is, limit_bytes);
 	m->folded_ns = now_ns;
 	m->fold_samples = 0;
 	m->fold_stall = 0;

@@ -120,6 +120,7 @@ struct law_workspace {
 	uint64_t window_ns; /* since the planner last ran */
 	uint64_t group_sum[LAW_GROUPS_MAX], group_lo[LAW_GROUPS_MAX], group_gap[LAW_GROUPS_MAX];
 	uint64_t group_want[LAW_GROUPS_MAX], group_ratio[LAW_GROUPS_MAX];
+	uint64_t group_up[LAW_GROUPS_MAX], group_down[LAW_GROUPS_MAX]; /* room to its bounds */
 	uint32_t donors, receivers, offers;
 	struct plan_donor donor[LAW_DONORS_MAX];
 	struct plan_receiver receiver[LAW_RECEIVERS_MAX];
@@ -148,6 +149,9 @@ static inline bool plan_full(const struct law_workspace *w, const struct plan_en
 /* Pages that are nobody's target. */
 uint64_t law_free_pages(const struct law_workspace *w);
 
+uint64_t law_group_min(const struct plan *p, uint32_t group);
+uint64_t law_group_max(const struct plan *p, uint32_t group);
+
 /* Sets every target within bounds; marks what it changed. Needs only w and the groups' bounds. */
 void law_project(const struct plan *p);
 
@@ -155,6 +159,19 @@ void law_share_static(const struct plan *p);
 void law_share_proportional(const struct plan *p);
 /* First targets of engines that have none, for every policy that starts from shares. */
 void law_marginal(const struct plan *p);
+
+/* -- planner -- */
+
+/* How far every group is from its bounds: group_up, group_down. */
+void law_bound_flows(const struct plan *p);
+/* Stalled seconds per second of work. */
+uint64_t law_stall_of(const struct law_estimate *est);
+/* Fills w->donor and w->receiver, w->offer from the donors; see policy_offer.c. */
+void law_choose_donors(const struct plan *p, uint32_t except);
+void law_choose_receivers(const struct plan *p);
+void law_collect_offers(struct law_workspace *w, uint64_t pages);
+/* After its target has changed. */
+void law_donor_price(const struct plan *p, struct plan_donor *d);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);
 /*

@@ -82,14 +82,14 @@ static void raise_groups(const struct plan *p)
 	}
 }
 
-static uint64_t group_min(const struct plan *p, uint32_t g)
+uint64_t law_group_min(const struct plan *p, uint32_t g)
 {
 	return g < p->params->groups && g < LAW_GROUPS_MAX
 		   ? law_pages_up(p->params->group[g].min_bytes)
 		   : 0;
 }
 
-static uint64_t group_max(const struct plan *p, uint32_t g)
+uint64_t law_group_max(const struct plan *p, uint32_t g)
 {
 	return g < p->params->groups && g < LAW_GROUPS_MAX
 		   ? law_pages(p->params->group[g].max_bytes)
@@ -103,7 +103,7 @@ static void bound_groups(const struct plan *p)
 
 	sum_groups(p);
 	for (uint32_t g = 0; g < LAW_GROUPS_MAX; g++) {
-		uint64_t max = law_max(group_max(p, g), w->group_lo[g]);
+		uint64_t max = law_max(law_group_max(p, g), w->group_lo[g]);
 
 		w->group_want[g] = law_min(w->group_sum[g], max);
 		cut |= w->group_want[g] < w->group_sum[g];
@@ -114,7 +114,7 @@ static void bound_groups(const struct plan *p)
 	}
 	for (uint32_t g = 0; g < LAW_GROUPS_MAX; g++) {
 		w->group_want[g] =
-		    law_max(w->group_sum[g], law_min(group_min(p, g), group_max(p, g)));
+		    law_max(w->group_sum[g], law_min(law_group_min(p, g), law_group_max(p, g)));
 		raise |= w->group_want[g] > w->group_sum[g] && w->group_gap[g] > 0;
 	}
 	if (raise) {
@@ -128,7 +128,7 @@ static uint64_t spared(const struct plan *p, uint32_t g)
 {
 	const struct law_workspace *w = p->w;
 
-	return law_min(w->group_sum[g], law_max(w->group_lo[g], group_min(p, g)));
+	return law_min(w->group_sum[g], law_max(w->group_lo[g], law_group_min(p, g)));
 }
 
 static void fit_ceiling(const struct plan *p, uint64_t sum, uint64_t lo)

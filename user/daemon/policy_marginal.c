@@ -184,7 +184,10 @@ static bool meets_limit(const struct plan *p, uint32_t i)
 static uint64_t grant_of(const struct plan *p, uint32_t i)
 {
 	const struct plan_engine *e = &p->w->engine[i];
+	uint32_t group = p->engine[i].group % LAW_GROUPS_MAX;
 
+	if (p->w->group_up[group] < p->w->bucket)
+		return 0; /* what it got, the projection would take from its group again */
 	return law_min(law_max(e->usage / GRANT_PART, 2 * p->w->bucket), e->hi - e->target);
 }
 
@@ -197,6 +200,7 @@ static void grant_free(const struct plan *p)
 
 	if (room == 0)
 		return;
+	law_bound_flows(p);
 	for (uint32_t i = 0; i < w->n; i++)
 		grants += meets_limit(p, i);
 	for (uint32_t i = 0; i < w->n && grants > 0; i++)
@@ -215,6 +219,7 @@ static void grant_urgent(const struct plan *p)
 	if (!divides(e) || e->target >= e->hi || p->estimate[p->urgent].streaming ||
 	    !plan_full(w, e))
 		return;
+	law_bound_flows(p);
 	ask = grant_of(p, p->urgent);
 	got = law_min(ask, law_free_pages(w));
 	got += take_idle(p, ask - got, p->urgent);

@@ -21,248 +21,10 @@
 #define STEP_MAX_PART     16 /* of the ceiling per STEP_WINDOW_NS */
 #define ANON_STEP_PERCENT 30 /* of the ceiling per tick */
 #define REVERSAL_NS       (15 * LAW_S)
-#define HYSTERESIS_10     256 /* gain must exceed 1.25 x loss, in 1/1024 */
 #define CALM_NS           (16 * LAW_S) /* the doubled hysteresis of who reversed fades */
 #define MOVE_COST         (LAW_ONE / 2000) /* per bucket and weight: what a move must earn */
 #define GATE_Z            3 /* standard errors of the number of samples */
 #define GATE_WINDOW_NS    (4 * LAW_S)
-
-static uint64_t stall_of(const struct law_estimate *est)
-{
-	uint64_t share = law_min(est->memory.refault_stall, LAW_ONE);
-
-	return law_fraction(share, law_max(LAW_ONE - share, LAW_ONE / 50));
-}
-
-static uint32_t curve_at(const struct law_estimate *est, uint64_t bucket)
-{
-	return bucket < LAW_BUCKETS ? est->curve[bucket] : 0;
-}
-
-/* A value between that of the bucket and the next, by where in the bucket the size stands. */
-static uint64_t between(uint64_t first, uint64_t second, uint64_t part, uint64_t bucket)
-{
-	return (first * (bucket - part) + second * part) / bucket;
-}
-
-/* How much dearer a donor is that has just been given something, in 1/1024. */
-static uint64_t reluctance_10(const struct law_engine_state *s)
-{
-	uint64_t hm =
-	    s->direction > 0 ? law_clamp(s->hysteresis_ppm, LAW_PPM, 2 * LAW_PPM) : LAW_PPM;
-
-	return 1024 + HYSTERESIS_10 * hm / LAW_PPM;
-}
-
-/* -- donors -- */
-
-/* Stall per work that giving one bucket, below `at` pages, would begin. */
-static uint64_t loss_below(const struct law_workspace *w, const struct law_estimate *est,
-			   uint64_t at)
-{
-	uint64_t index = at / w->bucket, part = at % w->bucket;
-	uint64_t upper = law_max(curve_at(est, index), est->memory.boundary);
-	uint64_t lower =
-	    index == 0 ? upper : law_max(curve_at(est, index - 1), est->memory.boundary);
-
-	return (between(lower, upper, part, w->bucket) * est->memory.kappa) >> LAW_ONE_SHIFT;
-}
-
-static uint64_t donor_floor(const struct law_workspace *w, const struct plan_engine *e)
-{
-	if (!e->anon)
-		return e->floor;
-	return law_max(e->floor, e->fixed + law_margin(e->fixed, w->bucket / 2));
-}
-
-static bool may_donate(const struct law_workspace *w, const struct plan_engine *e)
-{
-	return e->active && !e->manual && e->moved <= 0 && e->before > 0 &&
-	       e->target > donor_floor(w, e);
-}
-
-static void donor_price(const struct plan *p, struct plan_donor *d)
-{
-	const struct law_workspace *w = p->w;
-	const struct plan_engine *e = &w->engine[d->engine];
-	const struct law_estimate *est = &p->estimate[d->engine];
-	uint64_t reluctance = reluctance_10(&p->state->engine[d->engine]);
-	uint64_t stall = stall_of(est);
-	uint64_t before = law_cost(stall, p->params->gamma_ppm);
-	uint64_t spare = law_less(e->target, donor_floor(w, e));
-	uint64_t at = e->target, slices = spare / w->bucket, lost;
-
-	d->closed = !may_donate(w, e);
-	d->slices = (uint32_t)law_min(slices, LAW_BUCKETS);
-	d->rest = slices <= LAW_BUCKETS ? spare % w->bucket : 0;
-	d->loss[0] = 0;
-	for (uint32_t k = 1; k <= d->slices + 1; k++) {
-		lost = loss_below(w, est, at);
-		if (k > d->slices)
-			lost = d->rest == 0 ? 0 : law_part(lost, law_ratio_32(d->rest, w->bucket));
-		if (lost == 0) {
-			d->loss[k] = d->loss[k - 1];
-		} else {
-			stall += lost;
-			d->loss[k] = e->weight * reluctance / 16 *
-				     (law_cost(stall, p->params->gamma_ppm) - before) / 64;
-			d->loss[k] = law_max(d->loss[k], d->loss[k - 1]);
-		}
-		at -= law_min(at, w->bucket);
-	}
-}
-
-/* Cheapest first; among equals the one with more to give. */
-static bool cheaper(uint64_t score_a, uint64_t spare_a, uint64_t score_b, uint64_t spare_b)
-{
-	return score_a != score_b ? score_a < score_b : spare_a > spare_b;
-}
-
-static void choose_donors(const struct plan *p, uint32_t except)
-{
-	struct law_workspace *w = p->w;
-	uint64_t score[LAW_DONORS_MAX], spare[LAW_DONORS_MAX];
-
-	w->donors = 0;
-	for (uint32_t i = 0; i < w->n; i++) {
-		const struct plan_engine *e = &w->engine[i];
-		const struct law_estimate *est = &p->estimate[i];
-		uint64_t stall, s, left;
-		uint32_t k;
-
-		if (!may_donate(w, e) || i == except)
-			continue;
-		s = e->weight * loss_below(w, est, e->target);
-		if (s > 0) {
-			stall = LAW_ONE + stall_of(est);
-			s = (s << 12) / ((stall * stall) >> (2 * LAW_ONE_SHIFT - 12));
-		}
-		left = e->target - donor_floor(w, e);
-		k = w->donors;
-		if (k == LAW_DONORS_MAX && !cheaper(s, left, score[k - 1], spare[k - 1]))
-			continue;
-		k -= k == LAW_DONORS_MAX;
-		for (; k > 0 && cheaper(s, left, score[k - 1], spare[k - 1]); k--) {
-			score[k] = score[k - 1];
-			spare[k] = spare[k - 1];
-			w->donor[k].engine = w->donor[k - 1].engine;
-		}
-		score[k] = s;
-		spare[k] = left;
-		w->donor[k].engine = i;
-		if (w->donors < LAW_DONORS_MAX)
-			w->donors++;
-	}
-	for (uint32_t d = 0; d < w->donors; d++)
-		donor_price(p, &w->donor[d]);
-}
-
-/* Merges all donors' slices, always the cheapest next one. */
-static void collect_offers(struct law_workspace *w, uint64_t pages)
-{
-	uint32_t given[LAW_DONORS_MAX] = { 0 };
-
-	w->offers = 0;
-	while (w->offers < LAW_OFFERS_MAX && pages > 0) {
-		uint32_t best = LAW_DONORS_MAX;
-		uint64_t best_loss = UINT64_MAX, size;
-
-		for (uint32_t d = 0; d < w->donors; d++) {
-			const struct plan_donor *donor = &w->donor[d];
-			uint32_t k = given[d];
-			uint64_t loss;
-
-			if (donor->closed || k > donor->slices ||
-			    (k == donor->slices && donor->rest == 0))
-				continue;
-			loss = donor->loss[k + 1] - donor->loss[k];
-			if (loss < best_loss) {
-				best_loss = loss;
-				best = d;
-			}
-		}
-		if (best == LAW_DONORS_MAX)
-			break;
-		size = given[best] < w->donor[best].slices ? w->bucket : w->donor[best].rest;
-		w->offer[w->offers++] = (struct plan_offer){ best, size, best_loss };
-		given[best]++;
-		pages = law_less(pages, size);
-	}
-}
-
-/* -- receivers -- */
-
-static bool may_receive(const struct plan *p, uint32_t i)
-{
-	const struct plan_engine *e = &p->w->engine[i];
-	const struct law_estimate *est = &p->estimate[i];
-
-	return e->active && !e->manual && e->moved >= 0 && e->before > 0 && e->target < e->hi &&
-	       est->memory.hull > 0 && est->memory.refault_stall > 0;
-}
-
-static void receiver_price(const struct plan *p, struct plan_receiver *r)
-{
-	const struct law_workspace *w = p->w;
-	const struct plan_engine *e = &w->engine[r->engine];
-	const struct law_estimate *est = &p->estimate[r->engine];
-	uint64_t stall = stall_of(est), cured = 0;
-	uint64_t before = law_cost(stall, p->params->gamma_ppm);
-	uint64_t index = e->target / w->bucket, part = e->target % w->bucket;
-	uint64_t room = (e->hi - e->target + w->bucket - 1) / w->bucket;
-
-	r->reach = est->memory.top > index ? (uint32_t)(est->memory.top - index) : 0;
-	r->reach = (uint32_t)law_min(r->reach, room);
-	r->gain[0] = r->cured[0] = 0;
-	for (uint32_t k = 1; k <= r->reach; k++) {
-		uint64_t more = between(curve_at(est, index + k - 1), curve_at(est, index + k),
-					part, w->bucket);
-
-		cured += (more * est->memory.kappa) >> LAW_ONE_SHIFT;
-		r->cured[k] = law_min(cured, stall);
-		r->gain[k] =
-		    e->weight * (before - law_cost(stall - r->cured[k], p->params->gamma_ppm));
-		r->gain[k] = law_max(r->gain[k], r->gain[k - 1]);
-	}
-}
-
-static void choose_receivers(const struct plan *p)
-{
-	struct law_workspace *w = p->w;
-	uint64_t score[LAW_RECEIVERS_MAX];
-
-	w->receivers = 0;
-	for (uint32_t i = 0; i < w->n; i++) {
-		const struct law_estimate *est = &p->estimate[i];
-		uint64_t s, stall;
-		uint32_t k = w->receivers;
-
-		if (!may_receive(p, i))
-			continue;
-		if (!plan_full(w, &w->engine[i])) {
-			w->engine[i].reason = LAW_REASON_FILLING;
-			continue;
-		}
-		stall = LAW_ONE + stall_of(est);
-		s = w->engine[i].weight * ((uint64_t)est->memory.hull * est->memory.kappa >> 10);
-		s /= law_max((stall * stall) >> (2 * LAW_ONE_SHIFT - 10), 1);
-		if (k == LAW_RECEIVERS_MAX && s <= score[k - 1])
-			continue;
-		k -= k == LAW_RECEIVERS_MAX;
-		for (; k > 0 && s > score[k - 1]; k--) {
-			score[k] = score[k - 1];
-			w->receiver[k].engine = w->receiver[k - 1].engine;
-		}
-		score[k] = s;
-		w->receiver[k].engine = i;
-		if (w->receivers < LAW_RECEIVERS_MAX)
-			w->receivers++;
-	}
-	for (uint32_t r = 0; r < w->receivers; r++) {
-		w->receiver[r].done = false;
-		receiver_price(p, &w->receiver[r]);
-	}
-}
 
 /*
  * What remains of a gain once the noise is taken off: 1 - z / sqrt(samples that speak for it),
@@ -273,7 +35,7 @@ static uint64_t trust_10(const struct plan *p, const struct plan_receiver *r, ui
 	const struct law_estimate *est = &p->estimate[r->engine];
 	uint64_t samples_8 =
 	    law_min(est->memory.samples_per_s_8, 1ull << 40) * (GATE_WINDOW_NS / LAW_S);
-	uint64_t part = law_ratio_32(r->cured[k], law_max(stall_of(est), 1));
+	uint64_t part = law_ratio_32(r->cured[k], law_max(law_stall_of(est), 1));
 	uint64_t root_8;
 
 	if (p->w->engine[r->engine].anon)
@@ -324,6 +86,30 @@ static void find_singles(const struct law_workspace *w, uint32_t reach, struct s
 	}
 }
 
+/* Between groups memory flows only within both groups' bounds. */
+static bool may_flow(const struct plan *p, uint32_t from, uint32_t to)
+{
+	uint32_t a = p->engine[from].group % LAW_GROUPS_MAX;
+	uint32_t b = p->engine[to].group % LAW_GROUPS_MAX;
+
+	return a == b || (p->w->group_down[a] > 0 && p->w->group_up[b] > 0);
+}
+
+void law_bound_flows(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+
+	for (uint32_t g = 0; g < LAW_GROUPS_MAX; g++)
+		w->group_sum[g] = 0;
+	for (uint32_t i = 0; i < w->n; i++)
+		if (w->engine[i].active && !w->engine[i].manual)
+			w->group_sum[p->engine[i].group % LAW_GROUPS_MAX] += w->engine[i].target;
+	for (uint32_t g = 0; g < LAW_GROUPS_MAX; g++) {
+		w->group_up[g] = law_less(law_group_max(p, g), w->group_sum[g]);
+		w->group_down[g] = law_less(w->group_sum[g], law_group_min(p, g));
+	}
+}
+
 /* The loss of k buckets, the part of them that is free costing nothing. */
 struct supply {
 	uint64_t got, loss;
@@ -331,16 +117,22 @@ struct supply {
 	uint64_t left; /* pages of that offer not used yet */
 };
 
-static bool supply_until(const struct law_workspace *w, struct supply *s, uint64_t pages,
-			 uint32_t except)
+static bool may_supply(const struct plan *p, uint32_t donor, uint32_t to)
 {
+	return p->w->donor[donor].engine != to && may_flow(p, p->w->donor[donor].engine, to);
+}
+
+static bool supply_until(const struct plan *p, struct supply *s, uint64_t pages, uint32_t to)
+{
+	const struct law_workspace *w = p->w;
+
 	while (s->got < pages) {
 		const struct plan_offer *o = &w->offer[s->next];
 		uint64_t use;
 
 		if (s->next >= w->offers)
 			return false;
-		if (w->donor[o->donor].engine == except || s->left == 0) {
+		if (s->left == 0 || !may_supply(p, o->donor, to)) {
 			s->next++;
 			s->left = s->next < w->offers ? w->offer[s->next].pages : 0;
 			continue;
@@ -365,6 +157,26 @@ static void note_refusal(struct plan_engine *e, uint64_t gain, uint64_t trusted,
 		e->reason = LAW_REASON_HYSTERESIS;
 }
 
+/* The one donor that gives so much for less than *loss, if there is one. */
+static uint32_t cheapest_single(const struct plan *p, const struct singles *s, uint32_t buckets,
+				uint32_t to, uint64_t *loss)
+{
+	if (buckets == 0)
+		return LAW_DONORS_MAX;
+	if (s->donor[buckets] < LAW_DONORS_MAX && may_supply(p, s->donor[buckets], to)) {
+		if (s->loss[buckets] >= *loss)
+			return LAW_DONORS_MAX;
+		*loss = s->loss[buckets];
+		return s->donor[buckets];
+	}
+	if (s->second_donor[buckets] < LAW_DONORS_MAX && s->second[buckets] < *loss &&
+	    may_supply(p, s->second_donor[buckets], to)) {
+		*loss = s->second[buckets];
+		return s->second_donor[buckets];
+	}
+	return LAW_DONORS_MAX;
+}
+
 static void weigh(const struct plan *p, uint32_t index, const struct singles *singles,
 		  uint64_t free_pages, struct candidate *best)
 {
@@ -377,21 +189,12 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 	uint64_t refused = 0, refused_trusted = 0, refused_loss = 0;
 
 	for (uint32_t k = 1; k <= r->reach; k++) {
-		bool enough = supply_until(w, &s, k * w->bucket, r->engine);
+		bool enough = supply_until(p, &s, k * w->bucket, r->engine);
 		uint64_t need = law_less(k * w->bucket, free_pages) + w->bucket - 1;
-		uint32_t single = (uint32_t)(need / w->bucket), donor = LAW_DONORS_MAX;
+		uint32_t single = (uint32_t)(need / w->bucket), donor;
 		uint64_t loss = enough ? s.loss : UINT64_MAX, gain = r->gain[k], net, cost;
 
-		if (single > 0 && singles->donor[single] < LAW_DONORS_MAX) {
-			bool own = w->donor[singles->donor[single]].engine == r->engine;
-			uint64_t alone = own ? singles->second[single] : singles->loss[single];
-
-			if (alone < loss) {
-				loss = alone;
-				donor =
-				    own ? singles->second_donor[single] : singles->donor[single];
-			}
-		}
+		donor = cheapest_single(p, singles, single, r->engine, &loss);
 		if (loss == UINT64_MAX)
 			break;
 		cost = loss + weight * MOVE_COST * k;
@@ -421,9 +224,10 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 }
 
 /* Sets donor[].taken to what the candidate takes of each, `pages` in all or what there is. */
-static uint64_t assign(struct law_workspace *w, const struct candidate *c, uint64_t pages)
+static uint64_t assign(const struct plan *p, const struct candidate *c, uint64_t pages)
 {
-	uint32_t except = w->receiver[c->receiver].engine;
+	struct law_workspace *w = p->w;
+	uint32_t to = w->receiver[c->receiver].engine;
 	uint64_t left = pages;
 
 	for (uint32_t d = 0; d < w->donors; d++)
@@ -438,7 +242,7 @@ static uint64_t assign(struct law_workspace *w, const struct candidate *c, uint6
 		const struct plan_offer *o = &w->offer[i];
 		uint64_t use = law_min(left, o->pages);
 
-		if (w->donor[o->donor].engine == except)
+		if (!may_supply(p, o->donor, to))
 			continue;
 		w->donor[o->donor].taken += use;
 		left -= use;
@@ -467,38 +271,61 @@ static uint32_t ppm_of(uint64_t weighted)
 				 UINT32_MAX);
 }
 
+/* Takes `pages` from a donor for `to`, as far as their groups allow; returns what it got. */
+static uint64_t draw(const struct plan *p, struct plan_donor *d, uint64_t pages, uint32_t to)
+{
+	struct law_workspace *w = p->w;
+	struct plan_engine *e = &w->engine[d->engine];
+	uint32_t a = p->engine[d->engine].group % LAW_GROUPS_MAX;
+	uint32_t b = p->engine[to].group % LAW_GROUPS_MAX;
+
+	if (a != b) {
+		pages = law_min(pages, law_min(w->group_down[a], w->group_up[b]));
+		w->group_down[a] -= pages;
+		w->group_up[a] += pages;
+		w->group_up[b] -= pages;
+		w->group_down[b] += pages;
+	}
+	if (pages == 0)
+		return 0;
+	e->reason = LAW_REASON_DONATE;
+	if (p->estimate[d->engine].streaming)
+		e->reason = LAW_REASON_STREAM;
+	else if (!e->anon && !plan_full(w, e))
+		e->reason = LAW_REASON_IDLE;
+	e->target -= pages;
+	e->moved = -1;
+	e->peer = to;
+	law_donor_price(p, d);
+	return pages;
+}
+
 static void perform(const struct plan *p, const struct candidate *c)
 {
 	struct law_workspace *w = p->w;
 	uint32_t to = w->receiver[c->receiver].engine;
+	uint32_t group = p->engine[to].group % LAW_GROUPS_MAX;
 	struct plan_engine *r = &w->engine[to];
 	uint64_t want = law_min(c->buckets * w->bucket, step_pages(p, to));
 	uint64_t room = law_less(law_free_pages(w), w->burst);
-	uint64_t take = c->buckets * w->bucket, got, ratio, most = 0;
+	uint64_t take = assign(p, c, law_less(c->buckets * w->bucket, room));
+	uint64_t got, ratio, most = 0;
 
 	want = law_min(want, r->hi - r->target);
-	got = law_min(room, want);
-	take = assign(w, c, law_less(take, room));
+	got = law_min(law_min(room, want), w->group_up[group]);
+	w->group_up[group] -= got;
 	ratio = law_ratio_32(want - got, take);
-	for (uint32_t d = 0; d < w->donors && take > 0; d++) {
-		struct plan_engine *e = &w->engine[w->donor[d].engine];
-		uint64_t part = law_part(w->donor[d].taken, ratio);
+	for (uint32_t i = 0; i < w->donors && take > 0; i++) {
+		struct plan_donor *d = &w->donor[i];
+		uint64_t part = draw(p, d, law_part(d->taken, ratio), to);
 
-		if (part == 0)
-			continue;
-		e->target -= part;
-		e->moved = -1;
-		e->reason = p->estimate[w->donor[d].engine].streaming ? LAW_REASON_STREAM
-			    : !plan_full(w, e) && !e->anon            ? LAW_REASON_IDLE
-								      : LAW_REASON_DONATE;
-		e->peer = to;
-		e->loss_ppm = ppm_of(c->loss);
+		if (part > 0)
+			w->engine[d->engine].loss_ppm = ppm_of(c->loss);
 		got += part;
 		if (part > most) {
 			most = part;
-			r->peer = w->donor[d].engine;
+			r->peer = d->engine;
 		}
-		donor_price(p, &w->donor[d]);
 	}
 	w->receiver[c->receiver].done = true;
 	if (got == 0)
@@ -554,7 +381,7 @@ static bool plan_round(const struct plan *p, struct singles *singles)
 	for (uint32_t r = 0; r < w->receivers; r++)
 		if (!w->receiver[r].done)
 			reach = (uint32_t)law_max(reach, w->receiver[r].reach);
-	collect_offers(w, 2 * (uint64_t)reach * w->bucket);
+	law_collect_offers(w, 2 * (uint64_t)reach * w->bucket);
 	find_singles(w, reach, singles);
 	for (uint32_t r = 0; r < w->receivers; r++)
 		if (!w->receiver[r].done && w->engine[w->receiver[r].engine].moved >= 0)
@@ -569,9 +396,10 @@ void law_plan_moves(const struct plan *p)
 {
 	struct singles singles;
 
-	choose_receivers(p);
+	law_choose_receivers(p);
 	if (p->w->receivers > 0) {
-		choose_donors(p, LAW_NO_ENGINE);
+		law_bound_flows(p);
+		law_choose_donors(p, LAW_NO_ENGINE);
 		for (uint32_t round = 0; round < ROUNDS_MAX; round++)
 			if (!plan_round(p, &singles))
 				break;
@@ -584,8 +412,8 @@ uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t except)
 	struct law_workspace *w = p->w;
 	uint64_t got = 0;
 
-	choose_donors(p, except);
-	collect_offers(w, pages);
+	law_choose_donors(p, except);
+	law_collect_offers(w, pages);
 	for (uint32_t i = 0; i < w->offers && got < pages; i++) {
 		uint32_t from = w->donor[w->offer[i].donor].engine;
 		uint64_t use = law_min(w->offer[i].pages, pages - got);
