@@ -10,6 +10,7 @@
 #define HEADROOM_AHEAD_NS (500 * LAW_MS) /* growth looked ahead for */
 #define HEADROOM_MAX_PART 10 /* of the ceiling */
 #define GRANT_PART        8 /* of usage, at once to who meets its limit */
+#define IDLE_AHEAD_NS     (2 * LAW_S) /* what an engine will fill in this time is not idle */
 #define PLAN_NS           (90 * LAW_MS)
 
 static bool divides(const struct plan_engine *e)
@@ -91,13 +92,19 @@ static uint64_t demand_of(const struct plan *p, uint32_t i)
 	return law_clamp(e->fixed + headroom, e->lo, e->hi);
 }
 
-/* What an engine has been given and does not use. */
+/*
+ * What an engine has been given and does not use, nor is about to: one that is filling would have
+ * to win back at the price of its stalls what a faster neighbour was lent.
+ */
 static uint64_t idle_of(const struct plan *p, uint32_t i)
 {
 	const struct law_workspace *w = p->w;
 	const struct plan_engine *e = &w->engine[i];
+	int64_t velocity = p->estimate[i].usage_velocity_bytes_per_s;
 	uint64_t keep = law_max(e->floor, e->usage + law_margin(e->target, w->bucket));
 
+	if (velocity > 0)
+		keep += law_pages((uint64_t)velocity) * (IDLE_AHEAD_NS / LAW_MS) / (LAW_S / LAW_MS);
 	if (!divides(e) || e->before == 0 || e->moved > 0)
 		return 0;
 	if (e->anon)
@@ -191,6 +198,29 @@ static uint64_t grant_of(const struct plan *p, uint32_t i)
 	return law_min(law_max(e->usage / GRANT_PART, 2 * p->w->bucket), e->hi - e->target);
 }
 
+static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
+{
+	uint64_t part = law_min(pages, law_less(e->target, e->floor));
+
+	if (!divides(e) || e->before == 0 || e->moved > 0 || part == 0)
+		return 0;
+	e->target -= part;
+	e->moved = -1;
+	e->reason = LAW_REASON_STREAM;
+	return part;
+}
+
+/* What streams hold above their floors earns nothing there. */
+static uint64_t take_streams(const struct plan *p, uint64_t pages)
+{
+	uint64_t got = 0;
+
+	for (uint32_t i = 0; i < p->w->n && got < pages; i++)
+		if (p->estimate[i].streaming)
+			got += take_stream(&p->w->engine[i], pages - got);
+	return got;
+}
+
 /* Free memory goes at once to who meets its limit, evenly among those. */
 static void grant_free(const struct plan *p)
 {
@@ -209,7 +239,7 @@ static void grant_free(const struct plan *p)
 			     LAW_REASON_BURST);
 }
 
-/* The loop was woken by a stall: what is free or idle goes to that engine, and nothing else. */
+/* The loop was woken by a stall: what is free, idle or streamed through goes to that engine. */
 static void grant_urgent(const struct plan *p)
 {
 	struct law_workspace *w = p->w;
@@ -223,19 +253,9 @@ static void grant_urgent(const struct plan *p)
 	ask = grant_of(p, p->urgent);
 	got = law_min(ask, law_free_pages(w));
 	got += take_idle(p, ask - got, p->urgent);
+	if (got < ask)
+		got += take_streams(p, ask - got);
 	give(e, got, LAW_REASON_BURST);
-}
-
-static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
-{
-	uint64_t part = law_min(pages, law_less(e->target, e->floor));
-
-	if (!divides(e) || e->before == 0 || e->moved > 0 || part == 0)
-		return 0;
-	e->target -= part;
-	e->moved = -1;
-	e->reason = LAW_REASON_STREAM;
-	return part;
 }
 
 /* The reserve that a burst has used up comes back from idle memory and from streams, by and by. */
@@ -249,9 +269,7 @@ static void refill_burst(const struct plan *p)
 	if (lacking <= w->burst / 2)
 		return;
 	bite -= take_idle(p, bite, LAW_NO_ENGINE);
-	for (uint32_t i = 0; i < w->n && bite > 0; i++)
-		if (p->estimate[i].streaming)
-			bite -= take_stream(&w->engine[i], bite);
+	take_streams(p, bite);
 }
 
 void law_marginal(const struct plan *p)
