@@ -245,7 +245,7 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
  *   - nothing stalls, refaults, grows or changes => no target changes;
  *   - same input, same output, bit for bit.
  * `urgent` is the engine whose stall onset woke the loop early, LAW_NO_ENGINE on a regular tick:
- * then only free and idle memory is granted, to that engine, at once.
+ * then only memory that is free, idle or held by streams is granted, to that engine, at once.
  */
 void policy_decide(struct law_state *state, const struct law_params *params,
 		   const struct law_engine *engine, const struct law_sample *sample,
