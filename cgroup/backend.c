@@ -191,13 +191,16 @@ int cg_node_raise_limit(struct cg_node *n, enum cg_limit which, uint64_t bytes,
 			uint64_t *ret_actual)
 {
 	uint64_t present;
-	int r = n->backend->ops->limit(n, which, CG_FILE_RAISE, &present);
+	int r;
 
-	if (r < 0)
-		return r;
-	/* A lower value would reclaim here and now, which the caller must not wait for. */
-	if (bytes < present && cg_page_floor(bytes) < present)
-		return -EINVAL;
+	/* A lower limit would reclaim here and now, which the caller must not wait for. */
+	if (which == CG_LIMIT_HIGH || which == CG_LIMIT_MAX) {
+		r = n->backend->ops->limit(n, which, CG_FILE_RAISE, &present);
+		if (r < 0)
+			return r;
+		if (bytes < present && cg_page_floor(bytes) < present)
+			return -EINVAL;
+	}
 	return n->backend->ops->set_limit(n, which, CG_FILE_RAISE, bytes, ret_actual);
 }
 

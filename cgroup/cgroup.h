@@ -167,8 +167,8 @@ int cg_node_pids(struct cg_node *n, pid_t *ret_pids, size_t max);
  * usage still above (v2), or -EINTR/-EBUSY with the old limit unchanged (v1).
  */
 int cg_node_set_limit(struct cg_node *n, enum cg_limit which, uint64_t bytes, uint64_t *ret_actual);
-/* The same for a value that is not below the present one: never reclaims, never waits behind
- * cg_node_set_limit() of another thread. */
+/* The same for a high or max that is not below the present one (-EINVAL when it is), and for any
+ * min or low: never reclaims, never waits behind cg_node_set_limit() of another thread. */
 int cg_node_raise_limit(struct cg_node *n, enum cg_limit which, uint64_t bytes,
 			uint64_t *ret_actual);
 /*

@@ -14,7 +14,6 @@
 
 #define STACK_BYTES      ((size_t)128 * 1024)
 #define INTERRUPT_SIGNAL SIGUSR1
-#define PAGE_BYTES       4096ull
 /* So many bites in a row may free nothing before a lowering is given up until the next wish. */
 #define FRUITLESS_MAX 3
 
@@ -26,6 +25,8 @@ struct job {
 	bool lowering[CG_LIMIT_COUNT];
 	bool verify[CG_LIMIT_COUNT]; /* raised while a write was under way: look again, repair */
 	uint64_t target[CG_LIMIT_COUNT];
+	uint64_t
+	    raises[CG_LIMIT_COUNT]; /* how often raised: tells a stale reading from a fresh one */
 	pthread_t thread; /* when running */
 	struct actuator_result result;
 };
@@ -63,43 +64,6 @@ static bool job_has_work(const struct job *j)
 	return false;
 }
 
-/*
- * One bite downwards. v1 frees what is asked or refuses (-EBUSY) and keeps the old limit. On v2
- * the memory is reclaimed first and the limit follows the usage down, because a memory.max below
- * what cannot be reclaimed kills, and a memory.high there freezes.
- */
-static int lower_bite(const struct actuator *a, struct cg_node *node, enum cg_limit which,
-		      uint64_t actual, uint64_t target, uint64_t *ret_actual, uint64_t *ret_freed)
-{
-	uint64_t usage, from, step, freed = 0;
-	int r;
-
-	r = cg_node_usage(node, &usage);
-	if (r < 0)
-		return r;
-	from = min_u64(actual, (sat_add_u64(usage, PAGE_BYTES - 1)) & ~(PAGE_BYTES - 1));
-	step = from > target && from - target > a->bite_bytes ? from - a->bite_bytes : target;
-	if (a->kind != CG_KIND_HYBRID && usage > step) {
-		r = cg_node_reclaim(node, usage - step, &freed);
-		if (r < 0 && r != -EOPNOTSUPP && r != -EINTR)
-			return r;
-		r = cg_node_usage(node, &usage);
-		if (r < 0)
-			return r;
-		step = max_u64(step, (usage + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1));
-	}
-	if (step >= actual) {
-		*ret_actual = actual;
-		*ret_freed = freed;
-		return 0;
-	}
-	r = cg_node_set_limit(node, which, step, ret_actual);
-	if (r < 0)
-		return r;
-	*ret_freed = a->kind == CG_KIND_HYBRID ? sat_sub_u64(usage, step) : freed;
-	return 0;
-}
-
 /* With the lock held; drops it around system calls. */
 static void lower(struct actuator *a, struct job *j, enum cg_limit which)
 {
@@ -107,45 +71,64 @@ static void lower(struct actuator *a, struct job *j, enum cg_limit which)
 
 	while (j->lowering[which] && !a->stop) {
 		uint64_t target = j->target[which], before = j->result.actual[which];
-		uint64_t actual = before, freed = 0;
+		uint64_t actual = before, raises = j->raises[which];
 		int r;
 
 		pthread_mutex_unlock(&a->lock);
-		r = lower_bite(a, j->node, which, before, target, &actual, &freed);
+		r = cg_node_shrink_step(j->node, which, target, a->bite_bytes, 0, &actual);
 		pthread_mutex_lock(&a->lock);
 		if (r == -EINTR)
 			continue;
-		j->result.bytes_reclaimed += freed;
+		/* On v2 the owner may have been faster than the reclaim: try again. v1 says it once
+		 * and for all, and has dropped the owner's whole cache in the attempt. */
+		if (r == -EBUSY && a->kind != CG_KIND_HYBRID && ++fruitless < FRUITLESS_MAX)
+			continue;
 		if (!j->lowering[which]) {
 			/* Raised meanwhile: what was read back is the raiser's business. */
 			j->verify[which] = true;
 			return;
 		}
+		/* Raised and lowered again meanwhile: which write landed last is not known. */
+		if (raises != j->raises[which])
+			continue;
 		if (r == 0) {
+			fruitless = 0;
 			j->result.actual[which] = actual;
 			j->result.touched[which] = true;
-			fruitless = actual < before || freed ? 0 : fruitless + 1;
-			if (fruitless > FRUITLESS_MAX)
-				r = -EBUSY;
 		}
-		if (r < 0 || actual <= j->target[which]) {
+		if (r < 0 || actual <= j->target[which] || actual == before) {
 			j->result.error = r;
 			j->lowering[which] = false;
 		}
 	}
 }
 
+/* A limit that already stands higher is told as it is: lowering it is another matter. */
+static int raise_now(struct cg_node *node, enum cg_limit which, uint64_t bytes,
+		     uint64_t *ret_actual)
+{
+	struct cg_limits present;
+	int r = cg_node_raise_limit(node, which, bytes, ret_actual);
+
+	if (r != -EINVAL)
+		return r;
+	r = cg_node_limits(node, &present);
+	if (r == 0)
+		*ret_actual = present.bytes[which];
+	return r;
+}
+
 /* A raise overlapped with one of our writes: whichever landed last, the target must stand. */
 static void repair(struct actuator *a, struct job *j, enum cg_limit which)
 {
-	uint64_t target = j->target[which], actual;
+	uint64_t target = j->target[which], raises = j->raises[which], actual;
 	int r;
 
 	j->verify[which] = false;
 	pthread_mutex_unlock(&a->lock);
-	r = cg_node_raise_limit(j->node, which, target, &actual);
+	r = raise_now(j->node, which, target, &actual);
 	pthread_mutex_lock(&a->lock);
-	if (r == 0) {
+	if (r == 0 && raises == j->raises[which]) {
 		j->result.actual[which] = actual;
 		j->result.touched[which] = true;
 	}
@@ -350,18 +333,20 @@ int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
 	pthread_mutex_lock(&a->lock);
 	j->target[which] = bytes;
 	j->lowering[which] = false;
+	j->raises[which]++;
 	if (j->state == JOB_RUNNING) {
 		j->verify[which] = true;
 		pthread_kill(j->thread, INTERRUPT_SIGNAL);
 	}
 	pthread_mutex_unlock(&a->lock);
-	r = cg_node_raise_limit(j->node, which, bytes, ret_actual);
+	r = raise_now(j->node, which, bytes, ret_actual);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&a->lock);
 	j->result.actual[which] = *ret_actual;
 	j->result.touched[which] = true;
 	j->result.error = 0;
+	j->raises[which]++;
 	pthread_mutex_unlock(&a->lock);
 	return 0;
 }

@@ -29,7 +29,6 @@ struct actuator_result {
 	int error; /* of the last lowering: 0, or -EBUSY when the kernel could not free enough */
 	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
 	bool touched[CG_LIMIT_COUNT];
-	uint64_t bytes_reclaimed; /* by lowering, ever */
 	uint64_t busy_since_ns; /* 0 when idle */
 };
 
