@@ -20,10 +20,8 @@
 #define DEFAULT_COST_NS  150000ull
 #define COST_MIN_NS      1000ull
 #define COST_MAX_NS      20000000ull
-/* A charge that fails on v1 reclaims this many pages (SWAP_CLUSTER_MAX). */
-#define PAGES_PER_LIMIT_HIT 32
-#define STREAM_AFTER_NS     (3 * LAW_S)
-#define IDLE_KAPPA          (LAW_ONE / 100)
+#define STREAM_AFTER_NS  (3 * LAW_S)
+#define IDLE_KAPPA       (LAW_ONE / 100)
 
 /* What happened between two samples. */
 struct interval {
@@ -32,6 +30,7 @@ struct interval {
 	uint64_t refaults; /* pages */
 	uint64_t samples; /* refaults whose distance is known, or as good as */
 	uint64_t evictions, inflow; /* pages */
+	bool evictions_known;
 	uint64_t cure_ns; /* task time waited for what more memory would have cured */
 	uint64_t wait_ns; /* task time waited for memory, all causes */
 	uint64_t psi_memory_ns, psi_io_ns; /* wall time; io: the part that refaults explain */
@@ -84,12 +83,16 @@ static void interval_pages(struct interval *iv, const struct law_sample *was,
 			iv->refaults = ghosts;
 		iv->evictions = law_max(iv->evictions, law_delta(is->evictions, was->evictions));
 	}
-	if (iv->evictions == 0 && hits > 0 && is->file_bytes > is->shmem_bytes)
-		iv->evictions =
-		    law_min(hits, LAW_COUNT_CAP / PAGES_PER_LIMIT_HIT) * PAGES_PER_LIMIT_HIT;
-	if (iv->evictions < iv->refaults && has(iv, LAW_VALID_USAGE) &&
-	    is->usage_bytes <= was->usage_bytes)
-		iv->evictions = iv->refaults; /* it came in, and usage did not grow */
+	/*
+	 * Without a count of evictions (v1 without BPF): at least one page went per charge that
+	 * failed, and one per page that came back while usage did not grow. What share of the reads
+	 * were refaults cannot be judged from these.
+	 */
+	iv->evictions_known = iv->evictions > 0;
+	if (!iv->evictions_known && is->file_bytes > is->shmem_bytes)
+		iv->evictions = hits;
+	if (iv->evictions < iv->refaults && is->usage_bytes <= was->usage_bytes)
+		iv->evictions = iv->refaults;
 	iv->inflow = iv->evictions + law_pages(law_less(is->usage_bytes, was->usage_bytes));
 }
 
@@ -125,7 +128,9 @@ static void interval_measure(struct law_memory *m, const struct law_sample *was,
 static uint64_t refault_share(const struct law_estimate *e)
 {
 	uint64_t refaults = e->refaults_per_s;
-	uint64_t inflow = law_max(e->evictions_per_s, refaults);
+	uint64_t inflow = law_max(e->memory.known_evictions_per_s, refaults);
+
+	inflow = law_max(inflow, e->majfaults_per_s);
 
 	return refaults == 0 ? 0 : law_fraction(refaults, inflow);
 }
@@ -139,6 +144,9 @@ static void rates_update(struct law_estimate *e, const struct interval *iv,
 	e->refaults_per_s = law_ewma(e->refaults_per_s, law_rate(iv->refaults, iv->dt_ns), alpha);
 	e->evictions_per_s =
 	    law_ewma(e->evictions_per_s, law_rate(iv->evictions, iv->dt_ns), alpha);
+	e->memory.known_evictions_per_s =
+	    law_ewma(e->memory.known_evictions_per_s,
+		     iv->evictions_known ? law_rate(iv->evictions, iv->dt_ns) : 0, alpha);
 	if (has(iv, LAW_VALID_FAULTS)) {
 		uint64_t faults = law_delta(is->pgfault, e->last.pgfault);
 		uint64_t major = law_delta(is->pgmajfault, e->last.pgmajfault);
