@@ -165,9 +165,16 @@ static void measure(struct bench *b)
 		qsort(b->sample[i], b->rounds, sizeof(uint64_t), by_value);
 }
 
-static double median_ns(const struct bench *b, enum row row)
+static double tenth_ns(const struct bench *b, unsigned int row, unsigned int tenths)
 {
-	return (double)b->sample[row][b->rounds / 2] / 1000;
+	unsigned int at = b->rounds * tenths / 10;
+
+	return (double)b->sample[row][at] / 1000;
+}
+
+static double median_ns(const struct bench *b, unsigned int row)
+{
+	return tenth_ns(b, row, 5);
 }
 
 /* -- a cgroup that is nobody else's -- */
@@ -187,7 +194,7 @@ static void enter(const char *dir)
 	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "0", 1) != 1)
-		fprintf(stderr, "page: cannot enter %s: %s, ignoring\n", dir, strerror(errno));
+		fprintf(stderr, "page: cannot enter %s: %m, ignoring\n", dir);
 	if (fd >= 0)
 		close(fd);
 }
@@ -242,7 +249,7 @@ static void leave_cgroups(struct bench *b)
 		*strrchr(parent, '/') = '\0';
 		enter(parent);
 		if (rmdir(dir) < 0)
-			fprintf(stderr, "page: cannot remove %s: %s\n", dir, strerror(errno));
+			fprintf(stderr, "page: cannot remove %s: %m\n", dir);
 	}
 }
 
@@ -308,10 +315,8 @@ static int print_table(const struct bench *b, const struct figure *f, unsigned i
 		if (b->fd[i] < 0)
 			printf("%-24s %12s  no such file here\n", rows[i].name, "-");
 		else
-			printf("%-24s %12.2f %12.2f %12.2f  %s\n", rows[i].name,
-			       median_ns(b, (enum row)i),
-			       (double)b->sample[i][b->rounds / 10] / 1000,
-			       (double)b->sample[i][b->rounds * 9 / 10] / 1000, rows[i].what);
+			printf("%-24s %12.2f %12.2f %12.2f  %s\n", rows[i].name, median_ns(b, i),
+			       tenth_ns(b, i, 1), tenth_ns(b, i, 9), rows[i].what);
 	}
 	for (unsigned int i = 0; i < n; i++) {
 		printf("%-42s %10.2f  (%s %.0f) %s\n", f[i].name, f[i].value,
@@ -332,9 +337,7 @@ static int print_json(const struct bench *b, const struct figure *f, unsigned in
 		if (b->fd[i] < 0)
 			continue;
 		printf("%s\"%s\":{\"median_ns\":%.3f,\"p10_ns\":%.3f,\"p90_ns\":%.3f}", comma,
-		       rows[i].name, median_ns(b, (enum row)i),
-		       (double)b->sample[i][b->rounds / 10] / 1000,
-		       (double)b->sample[i][b->rounds * 9 / 10] / 1000);
+		       rows[i].name, median_ns(b, i), tenth_ns(b, i, 1), tenth_ns(b, i, 9));
 		comma = ",";
 	}
 	printf("},\"figures\":[");
@@ -362,6 +365,38 @@ static int report(const struct bench *b, bool json)
 	return (json ? print_json : print_table)(b, f, n) ? 1 : 0;
 }
 
+static int parse(int argc, char **argv, struct bench *b, bool *ret_json)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json")) {
+			*ret_json = true;
+		} else if (!strcmp(argv[i], "--rounds") && i + 1 < argc) {
+			b->rounds = (unsigned int)strtoul(argv[++i], NULL, 10);
+		} else if (!strcmp(argv[i], "--cgroup") && i + 2 < argc) {
+			b->fd[PSI] = open(argv[++i], O_RDONLY | O_CLOEXEC);
+			b->fd[STAT] = open(argv[++i], O_RDONLY | O_CLOEXEC);
+		} else {
+			return -EINVAL;
+		}
+	}
+	return b->rounds && b->rounds <= ROUNDS_MAX ? 0 : -EINVAL;
+}
+
+static int run(struct bench *b, bool json)
+{
+	static uint64_t samples[ROWS][ROUNDS_MAX];
+	int r = open_page(b);
+
+	if (r < 0) {
+		fprintf(stderr, "page: no page to measure: %s\n", strerrordesc_np(-r));
+		return 1;
+	}
+	for (unsigned int i = 0; i < ROWS; i++)
+		b->sample[i] = samples[i];
+	measure(b);
+	return report(b, json);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench b = { .rounds = ROUNDS_DEFAULT };
@@ -369,40 +404,18 @@ int main(int argc, char **argv)
 	int r;
 
 	b.fd[PSI] = b.fd[STAT] = -1;
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json")) {
-			json = true;
-		} else if (!strcmp(argv[i], "--rounds") && i + 1 < argc) {
-			b.rounds = (unsigned int)strtoul(argv[++i], NULL, 10);
-		} else if (!strcmp(argv[i], "--cgroup") && i + 2 < argc) {
-			b.fd[PSI] = open(argv[++i], O_RDONLY | O_CLOEXEC);
-			b.fd[STAT] = open(argv[++i], O_RDONLY | O_CLOEXEC);
-		} else {
-			fprintf(stderr, "usage: page [--json] [--rounds N] "
-					"[--cgroup PRESSURE_FILE STAT_FILE]\n");
-			return 2;
-		}
-	}
-	if (!b.rounds || b.rounds > ROUNDS_MAX)
+	if (parse(argc, argv, &b, &json) < 0) {
+		fprintf(stderr, "usage: page [--json] [--rounds N] "
+				"[--cgroup PRESSURE_FILE STAT_FILE]\n");
 		return 2;
-	for (unsigned int i = 0; i < ROWS; i++) {
-		b.sample[i] = calloc(b.rounds, sizeof(uint64_t));
-		if (!b.sample[i])
-			return 1;
 	}
 	if (b.fd[PSI] < 0)
 		open_cgroup_files(&b);
 	if (b.fd[PSI] < 0)
 		fprintf(stderr, "page: no memory.pressure to compare with: no right to make a "
 				"cgroup, or no PSI\n");
-	r = open_page(&b);
-	if (r < 0) {
-		fprintf(stderr, "page: no page to measure: %s\n", strerror(-r));
-	} else {
-		measure(&b);
-		r = report(&b, json);
-	}
+	r = run(&b, json);
 	close_page(&b);
 	leave_cgroups(&b);
-	return r ? 1 : 0;
+	return r;
 }

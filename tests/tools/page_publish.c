@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 		return 2;
 	r = page_writer_open(argv[1], slots, 0644, &w, &origin);
 	if (r < 0) {
-		fprintf(stderr, "page_publish: %s: %s\n", argv[1], strerror(-r));
+		fprintf(stderr, "page_publish: %s: %s\n", argv[1], strerrordesc_np(-r));
 		return 1;
 	}
 	setlinebuf(stdout);
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 			return 0;
 		}
 		r = obey(w, slots, line);
-		puts(r < 0 ? strerror(-r) : "ok");
+		puts(r < 0 ? strerrordesc_np(-r) : "ok");
 	}
 	_Exit(1);
 }

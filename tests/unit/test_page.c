@@ -20,7 +20,7 @@ static void read_golden(uint8_t *bytes)
 	int fd = open(GOLDEN, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		fail_msg("run from the top of the tree: %s: %s", GOLDEN, strerror(errno));
+		fail_msg("run from the top of the tree: %s: %m", GOLDEN);
 	assert_int_equal(read(fd, bytes, GOLDEN_BYTES), GOLDEN_BYTES);
 	close(fd);
 }
@@ -365,12 +365,14 @@ static void the_environment_names_the_page(void **state)
 	struct baro_page *page = NULL;
 
 	put_golden(d, GOLDEN_BYTES, 0644);
+	/* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
 	setenv("BAROSTAT_PAGE", d->path, 1);
 	assert_int_equal(baro_page_open(NULL, &page), 0);
 	baro_page_close(page);
 	setenv("BAROSTAT_PAGE", "/nonexistent/page", 1);
 	assert_int_equal(baro_page_open(NULL, &page), -ENOENT);
 	unsetenv("BAROSTAT_PAGE");
+	/* NOLINTEND(concurrency-mt-unsafe) */
 }
 
 static void a_name_without_end_is_cut(void **state)

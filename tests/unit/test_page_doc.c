@@ -25,7 +25,7 @@ static FILE *open_section(const char *title)
 	char line[512];
 
 	if (!f)
-		fail_msg("run from the top of the tree: %s: %s", DOC, strerror(errno));
+		fail_msg("run from the top of the tree: %s: %m", DOC);
 	while (fgets(line, sizeof(line), f))
 		if (!strncmp(line, "## ", 3) && !strncmp(line + 3, title, strlen(title)))
 			return f;

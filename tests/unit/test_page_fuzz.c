@@ -24,7 +24,7 @@ static uint64_t rnd(void)
 
 static uint64_t setting(const char *name, uint64_t otherwise)
 {
-	const char *text = getenv(name);
+	const char *text = getenv(name); /* NOLINT(concurrency-mt-unsafe): one thread */
 
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
@@ -117,7 +117,7 @@ static void damaged_pages_never_lead_out_of_the_page(void **state)
 
 	(void)state;
 	if (fd < 0)
-		fail_msg("run from the top of the tree: %s: %s", GOLDEN, strerror(errno));
+		fail_msg("run from the top of the tree: %s: %m", GOLDEN);
 	assert_int_equal(read(fd, golden, sizeof(golden)), sizeof(golden));
 	close(fd);
 	room = mmap(NULL, ROOM + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

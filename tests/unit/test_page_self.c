@@ -48,8 +48,10 @@ static int tree_setup(void **state)
 	char text[4 * PATH_MAX];
 	void *dir;
 
-	if (!t || page_dir_setup(&dir) < 0)
+	if (!t || page_dir_setup(&dir) < 0) {
+		free(t);
 		return -1;
+	}
 	t->d = dir;
 	make_dirs(t->v1, sizeof(t->v1), t->d, "/v 1");
 	make_dirs(t->v2, sizeof(t->v2), t->d, "/v 2");

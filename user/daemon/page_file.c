@@ -66,22 +66,20 @@ static int take_lock(const char *path, int *ret_fd)
 	return 0;
 }
 
-static int map_file(int fd, size_t bytes, void **ret_base)
+/* NULL with errno. */
+static void *map_file(int fd, size_t bytes)
 {
 	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 
-	if (base == MAP_FAILED)
-		return -errno;
-	*ret_base = base;
-	return 0;
+	return base == MAP_FAILED ? NULL : base;
 }
 
 /* Readers of a page that is about to be replaced learn it at once instead of at the lease's end. */
 static void retire(int fd, uint32_t slots)
 {
-	void *base = NULL;
+	void *base = map_file(fd, page_bytes(slots));
 
-	if (map_file(fd, page_bytes(slots), &base) < 0)
+	if (!base)
 		return;
 	__atomic_store_n(&((struct baro_page_header *)base)->void_after_ns, 0, __ATOMIC_RELAXED);
 	page_wake(base);
@@ -215,13 +213,14 @@ static uint64_t new_epoch(uint64_t before)
 static int attach(int fd, uint32_t slots, struct page_writer **ret)
 {
 	struct page_writer *w = calloc(1, sizeof(*w) + slots * sizeof(w->assigned[0]));
-	void *base = NULL;
-	int r;
+	void *base;
 
 	if (!w)
 		return -ENOMEM;
-	r = map_file(fd, page_bytes(slots), &base);
-	if (r < 0) {
+	base = map_file(fd, page_bytes(slots));
+	if (!base) {
+		int r = -errno;
+
 		free(w);
 		return r;
 	}
@@ -244,7 +243,7 @@ int page_writer_open(const char *path, uint32_t slots, mode_t mode, struct page_
 		     enum page_origin *ret_origin)
 {
 	_cleanup_close_ int lock_fd = -1, fd = -1;
-	enum page_origin origin;
+	enum page_origin origin = PAGE_CREATED;
 	struct page_writer *w = NULL;
 	int r;
 
@@ -262,7 +261,7 @@ int page_writer_open(const char *path, uint32_t slots, mode_t mode, struct page_
 		r = create(path, slots, mode, &fd);
 	if (!r)
 		r = attach(fd, slots, &w);
-	if (r < 0)
+	if (!w)
 		return r;
 	w->lock_fd = TAKE_FD(lock_fd);
 	*ret = w;

@@ -132,7 +132,7 @@ static int find_id(const struct baro_page *page, uint32_t hierarchy, uint64_t id
 			r = baro_page_read_slot(&ref, &slot);
 		if (r == -EAGAIN)
 			missed = r;
-		if (r < 0)
+		if (r)
 			continue;
 		if ((slot.cgroup_hierarchy == hierarchy && slot.cgroup_id == id) ||
 		    (!hierarchy && slot.psi_cgroup_id == id)) {
