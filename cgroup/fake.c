@@ -19,7 +19,7 @@
 #include "user/common/clock.h"
 #include "user/common/io.h"
 
-#define PROCS_MAX 65536
+#define PROCS_MAX 16384
 
 #define EMPTY_WAIT_NS (NS_PER_MS / 2)
 #define EMPTY_TRIES   20
@@ -180,15 +180,13 @@ int cg_fake_delete(struct cg_backend *b, const char *path)
 static int rewrite_procs(int dirfd, pid_t pid, bool with)
 {
 	_cleanup_close_ int fd = openat(dirfd, "cgroup.procs", O_RDWR | O_CLOEXEC);
-	_cleanup_free_ char *text = malloc(PROCS_MAX), *kept = malloc(PROCS_MAX + 16);
+	char text[PROCS_MAX], kept[PROCS_MAX + 16];
 	char *save = NULL, *word;
 	size_t len = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	if (!text || !kept)
-		return -ENOMEM;
 	n = io_pread_text(fd, text, PROCS_MAX);
 	if (n < 0)
 		return (int)n;
@@ -205,12 +203,10 @@ static int rewrite_procs(int dirfd, pid_t pid, bool with)
 
 static int lists_pid(int dirfd, pid_t pid)
 {
-	_cleanup_free_ char *text = malloc(PROCS_MAX);
+	char text[PROCS_MAX];
 	char *save = NULL, *word;
 	ssize_t n;
 
-	if (!text)
-		return -ENOMEM;
 	n = io_read_file_at(dirfd, "cgroup.procs", text, PROCS_MAX);
 	if (n < 0)
 		return n == -ENOENT ? 0 : (int)n;

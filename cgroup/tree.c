@@ -41,6 +41,7 @@ const char *cg_tree_next_child(DIR *d)
 {
 	const struct dirent *e;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): each caller has a stream of its own */
 	while ((e = readdir(d)))
 		if (e->d_type == DT_DIR && strcmp(e->d_name, ".") != 0 &&
 		    strcmp(e->d_name, "..") != 0)

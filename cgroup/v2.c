@@ -188,7 +188,9 @@ static int v2_attach(struct cg_backend *b, const char *path, pid_t pid)
 	r = cg_lib_open(b->memory_fd);
 	if (r < 0)
 		return r;
-	return cg_lib_attach(path, pid);
+	r = cg_lib_attach(path, pid);
+	/* libcgroup's code for this is one of its codes for a missing mount. */
+	return r < 0 && !cg_tree_exists(b->memory_fd, path) ? -ENOENT : r;
 }
 
 static int v2_path_of_pid(struct cg_backend *b, pid_t pid, char *ret_path, size_t size)

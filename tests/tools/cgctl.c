@@ -32,6 +32,7 @@ static const char *const stat_names[CG_STAT_COUNT] = {
 
 static int fail(int r)
 {
+	fflush(stdout); /* facts first */
 	fprintf(stderr, "cgctl: %s\n", strerrorname_np(-r));
 	return 1;
 }
@@ -127,8 +128,8 @@ static int cmd_exists(char **argv)
 
 static int show_sizes(struct cg_node *n)
 {
-	struct cg_limits limits;
-	uint64_t usage;
+	struct cg_limits limits = { 0 };
+	uint64_t usage = 0;
 	int r = cg_node_usage(n, &usage);
 
 	if (!r)
@@ -219,7 +220,7 @@ static int write_limit(char **argv,
 		       int (*write)(struct cg_node *, enum cg_limit, uint64_t, uint64_t *))
 {
 	_cleanup_node_ struct cg_node *n = NULL;
-	uint64_t actual;
+	uint64_t actual = 0;
 	int r = cg_node_open(backend, argv[0], &n);
 
 	if (!r)
@@ -376,6 +377,7 @@ static int cmd_vanish(char **argv)
 
 struct stuck {
 	struct cg_node *node;
+	enum cg_limit which;
 	uint64_t bytes, took_ns;
 	int r;
 	bool started, ended;
@@ -387,18 +389,23 @@ static void *shrink_thread(void *arg)
 	uint64_t actual, start_ns = clock_now_ns();
 
 	__atomic_store_n(&s->started, true, __ATOMIC_RELEASE);
-	s->r = cg_node_set_limit(s->node, CG_LIMIT_MAX, s->bytes, &actual);
+	s->r = cg_node_set_limit(s->node, s->which, s->bytes, &actual);
 	s->took_ns = clock_now_ns() - start_ns;
 	__atomic_store_n(&s->ended, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-/* PATH LOW HIGH: raises to HIGH again and again while another thread shrinks to LOW. */
+#define RAISE_FOR_NS (NS_PER_S / 2)
+
+/*
+ * PATH WHICH LOW HIGH: raises to HIGH again and again while another thread shrinks to LOW, and
+ * leaves that thread where it is, if need be in the kernel.
+ */
 static int cmd_raise_while_shrinking(char **argv)
 {
 	_cleanup_node_ struct cg_node *n = NULL;
-	struct stuck s = { .bytes = bytes_arg(argv[1]) };
-	uint64_t high = bytes_arg(argv[2]), longest_ns = 0, actual, usage;
+	struct stuck s = { .which = limit_arg(argv[1]), .bytes = bytes_arg(argv[2]) };
+	uint64_t high = bytes_arg(argv[3]), longest_ns = 0, actual, usage, begin_ns, now_ns;
 	unsigned int raises = 0;
 	pthread_t thread;
 	int r = cg_node_open(backend, argv[0], &n);
@@ -411,17 +418,24 @@ static int cmd_raise_while_shrinking(char **argv)
 		return r;
 	while (!__atomic_load_n(&s.started, __ATOMIC_ACQUIRE))
 		sched_yield();
+	begin_ns = clock_now_ns();
 	do {
 		uint64_t start_ns = clock_now_ns();
 
-		r = cg_node_raise_limit(n, CG_LIMIT_MAX, high, &actual) ?: cg_node_usage(n, &usage);
-		longest_ns = max_u64(longest_ns, clock_now_ns() - start_ns);
+		r = cg_node_raise_limit(n, s.which, high, &actual) ?: cg_node_usage(n, &usage);
+		now_ns = clock_now_ns();
+		longest_ns = max_u64(longest_ns, now_ns - start_ns);
 		raises++;
-	} while (!r && !__atomic_load_n(&s.ended, __ATOMIC_ACQUIRE));
-	pthread_join(thread, NULL);
-	printf("shrink=%s\nshrink_us=%" PRIu64 "\nraises=%u\nlongest_raise_us=%" PRIu64 "\n",
-	       s.r ? strerrorname_np(-s.r) : "ok", s.took_ns / 1000, raises, longest_ns / 1000);
-	return r ?: show_sizes(n);
+	} while (!r && !__atomic_load_n(&s.ended, __ATOMIC_ACQUIRE) &&
+		 now_ns - begin_ns < RAISE_FOR_NS);
+	if (!__atomic_load_n(&s.ended, __ATOMIC_ACQUIRE))
+		printf("shrink=running\n");
+	else
+		printf("shrink=%s\nshrink_us=%" PRIu64 "\n", s.r ? strerrorname_np(-s.r) : "ok",
+		       s.took_ns / 1000);
+	printf("raises=%u\nlongest_raise_us=%" PRIu64 "\n", raises, longest_ns / 1000);
+	fflush(stdout);
+	_exit(r ? fail(r) : 0);
 }
 
 /* PATH N: how long one read of each file takes, ns, smallest of N rounds of 200. */
@@ -464,6 +478,38 @@ static void __attribute__((noreturn)) announce_and_wait(void)
 	fflush(stdout);
 	for (;;)
 		pause();
+}
+
+/* PATH COMMAND ARG...: becomes the command, inside the cgroup. */
+static int cmd_run(char **argv)
+{
+	int r = cg_attach(backend, argv[0], getpid());
+
+	if (r < 0)
+		return r;
+	execvp(argv[1], argv + 1);
+	return -errno;
+}
+
+static void *sleep_thread(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* COUNT: a process of so many threads more. */
+static int cmd_hog_threads(char **argv)
+{
+	pthread_t thread;
+
+	for (int i = atoi(argv[0]); i > 0; i--) {
+		int r = -pthread_create(&thread, NULL, sleep_thread, NULL);
+
+		if (r < 0)
+			return r;
+	}
+	announce_and_wait();
 }
 
 static int cmd_hog_anon(char **argv)
@@ -518,7 +564,7 @@ static int cmd_hog_hot_file(char **argv)
 
 static const struct command {
 	const char *name;
-	int args;
+	int args; /* negative: at least so many */
 	bool needs_backend;
 	int (*run)(char **argv);
 } commands[] = {
@@ -535,8 +581,10 @@ static const struct command {
 	{ "shrink", 5, true, cmd_shrink },
 	{ "trigger", 4, true, cmd_trigger },
 	{ "vanish", 1, true, cmd_vanish },
-	{ "raise-while-shrinking", 3, true, cmd_raise_while_shrinking },
+	{ "raise-while-shrinking", 4, true, cmd_raise_while_shrinking },
 	{ "cost", 2, true, cmd_cost },
+	{ "run", -2, true, cmd_run },
+	{ "hog-threads", 1, false, cmd_hog_threads },
 	{ "hog-anon", 1, false, cmd_hog_anon },
 	{ "hog-file", 2, false, cmd_hog_file },
 	{ "hog-hot-file", 2, false, cmd_hog_hot_file },
@@ -559,6 +607,11 @@ static int run(const struct command *c, const struct cg_options *options, char *
 	return r < 0 ? fail(r) : 0;
 }
 
+static bool fits(int wanted, int given)
+{
+	return wanted < 0 ? given >= -wanted : given == wanted;
+}
+
 int main(int argc, char **argv)
 {
 	struct cg_options options = { .size = sizeof(options) };
@@ -571,10 +624,11 @@ int main(int argc, char **argv)
 			options.cgroup_root = argv[++i];
 	}
 	for (size_t c = 0; i < argc && c < ARRAY_SIZE(commands); c++)
-		if (!strcmp(argv[i], commands[c].name) && argc - i - 1 == commands[c].args)
+		if (!strcmp(argv[i], commands[c].name) && fits(commands[c].args, argc - i - 1))
 			return run(&commands[c], &options, argv + i + 1);
 	fprintf(stderr, "usage: cgctl [--dry-run] [--root DIR] COMMAND ARG...\n");
 	for (size_t c = 0; c < ARRAY_SIZE(commands); c++)
-		fprintf(stderr, "  %s (%d arguments)\n", commands[c].name, commands[c].args);
+		fprintf(stderr, "  %s (%d%s arguments)\n", commands[c].name, abs(commands[c].args),
+			commands[c].args < 0 ? " or more" : "");
 	return 2;
 }

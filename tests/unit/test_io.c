@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,12 +17,12 @@
 #include "user/common/io.h"
 #include "user/common/units.h"
 
-static char path[] = "/tmp/barostat-test-io-XXXXXX";
+static char path[32];
 static int fd = -1;
 
 static int make_file(void **state)
 {
-	strcpy(path + sizeof(path) - 7, "XXXXXX");
+	snprintf(path, sizeof(path), "/tmp/barostat-test-io-XXXXXX");
 	fd = mkostemp(path, O_CLOEXEC);
 	return fd < 0 ? -1 : 0;
 }
@@ -143,7 +144,7 @@ static int leave_scope_with_open_file(void)
 	_cleanup_free_ char *text = strdup("freed here");
 
 	assert_non_null(text);
-	return local;
+	return local; /* NOLINT(clang-analyzer-unix.Malloc): the analyzer knows no cleanup */
 }
 
 static int hand_on(void)
@@ -173,7 +174,7 @@ static void owning_locals_end_with_their_scope(void **state)
 	close(kept);
 	text = hand_on_text();
 	assert_string_equal(text, "handed on");
-}
+} /* NOLINT(clang-analyzer-unix.Malloc) */
 
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
 
