@@ -87,11 +87,11 @@ static __always_inline void record_psi(struct walk_record *r, struct psi_group *
 	r->psi_io_full_ns = psi->total[PSI_IO_FULL];
 }
 
-static __noinline int record(struct cgroup *cg, uint32_t slot)
+static __noinline int record(struct cgroup *cg, uint32_t index)
 {
 	int memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
 	struct cgroup_subsys_state *css = cg->subsys[memory];
-	struct walk_record *r = bpf_map_lookup_elem(&records, &slot);
+	struct walk_record *r = bpf_map_lookup_elem(&records, &index);
 
 	if (!css || !r)
 		return 0;
@@ -132,11 +132,11 @@ int BPF_PROG(walk, struct bpf_iter_meta *meta, struct cgroup *cg)
 		return 0;
 	if (meta->seq_num == 0) {
 		note_enums();
-		record(cg, slots); /* the ancestor's record follows those of the engines */
+		record(cg, 0); /* the ancestor's record comes before those of the engines */
 	}
 	id = cg->kn->id;
 	ref = bpf_map_lookup_elem(&engines, &id);
 	if (ref && ref->depth == 0)
-		record(cg, ref->slot);
+		record(cg, ref->slot + 1);
 	return 0;
 }

@@ -72,14 +72,14 @@ teardown() {
 	[[ "$(jq -r .oom.why <<<"$output")" == *CAP_BPF* ]]
 }
 
-@test "the sensors of fifty engines stay small" {
+@test "the sensors of fifty engines stay small, however many there may be" {
 	local i dirs=()
 
 	for i in $(seq 50); do
 		mkdir "$CG/$i"
 		dirs+=("$CG/$i")
 	done
-	sensors_start --slots 64 "${dirs[@]}"
+	sensors_start --slots 4096 "${dirs[@]}"
 	ask read
 	ask rss
 	echo "$answer"

@@ -75,10 +75,26 @@ bool sensor_kernel_has(const char *function);
 /* A sentence for sensor_state.why of the rung being opened; the last one stays. */
 void sensor_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Counters mapped from a BPF_F_MMAPABLE array of structs of uint64_t, [slot][lane]. */
+/*
+ * A BPF_F_MMAPABLE array in our memory. The kernel puts all pages of such a mapping into a process
+ * at once, and the array is as long as there may be engines. So it is mapped piece by piece, as
+ * slots come into use; what is not mapped yet reads as zeros.
+ */
+struct sensor_memory {
+	char *base; /* NULL: none */
+	size_t bytes;
+	int fd; /* the map's, not owned */
+	bool *mapped; /* per piece */
+};
+
+int sensor_memory_open(const struct bpf_map *map, size_t bytes, struct sensor_memory *ret);
+void sensor_memory_close(struct sensor_memory *m);
+/* Makes a range real. When the kernel refuses, it stays zeros. */
+void sensor_memory_need(struct sensor_memory *m, size_t offset, size_t bytes);
+
+/* Counters: structs of uint64_t, [slot][lane]. */
 struct sensor_counters {
-	void *base; /* NULL: not mapped */
-	size_t map_bytes;
+	struct sensor_memory memory;
 	size_t value_bytes; /* of one struct, a multiple of 8 */
 	uint32_t slots, lanes;
 };
@@ -86,8 +102,10 @@ struct sensor_counters {
 int sensor_counters_map(const struct sensor_ctx *ctx, const struct bpf_map *map,
 			struct sensor_counters *ret);
 void sensor_counters_unmap(struct sensor_counters *c);
-/* Sums the lanes of a slot into a struct of the same layout. */
+/* Sums the lanes of a slot into a struct of the same layout. Zeros before the first reset. */
 void sensor_counters_sum(const struct sensor_counters *c, uint32_t slot, void *ret_value);
+/* The first lane's struct of a slot, to write what is not a counter; after reset only. */
+void *sensor_counters_at(const struct sensor_counters *c, uint32_t slot);
 void sensor_counters_reset(struct sensor_counters *c, uint32_t slot);
 
 #endif

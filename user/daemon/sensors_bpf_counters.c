@@ -1,11 +1,74 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Per-slot counters in mapped memory: written by BPF programs, read without a system call. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "user/common/log.h"
 #include "user/daemon/sensors_bpf.h"
+
+#define PIECE_BYTES (32u << 10) /* a multiple of any page size in use on x86 */
+
+int sensor_memory_open(const struct bpf_map *map, size_t bytes, struct sensor_memory *ret)
+{
+	struct sensor_memory m = { .fd = bpf_map__fd(map) };
+
+	m.bytes = (bytes + PIECE_BYTES - 1) / PIECE_BYTES * PIECE_BYTES;
+	m.mapped = calloc(m.bytes / PIECE_BYTES, sizeof(bool));
+	if (!m.mapped)
+		return -ENOMEM;
+	m.base = mmap(NULL, m.bytes, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m.base == MAP_FAILED) {
+		free(m.mapped);
+		return -errno;
+	}
+	*ret = m;
+	return 0;
+}
+
+void sensor_memory_close(struct sensor_memory *m)
+{
+	if (m->base)
+		munmap(m->base, m->bytes);
+	free(m->mapped);
+	*m = (struct sensor_memory){ .fd = -1 };
+}
+
+static size_t map_bytes(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+	size_t page = 4096;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return 0;
+	return (((size_t)info.value_size + 7) / 8 * 8 * info.max_entries + page - 1) / page * page;
+}
+
+static void map_piece(struct sensor_memory *m, size_t piece)
+{
+	size_t offset = piece * PIECE_BYTES, end = map_bytes(m->fd);
+	size_t bytes = end > offset ? end - offset : 0;
+
+	if (bytes > PIECE_BYTES)
+		bytes = PIECE_BYTES;
+	if (!bytes || mmap(m->base + offset, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			   m->fd, (off_t)offset) == MAP_FAILED) {
+		log_warn("sensor counters cannot be mapped: %m: they stay 0, ignoring");
+		return;
+	}
+	m->mapped[piece] = true;
+}
+
+void sensor_memory_need(struct sensor_memory *m, size_t offset, size_t bytes)
+{
+	for (size_t piece = offset / PIECE_BYTES; piece * PIECE_BYTES < offset + bytes; piece++) {
+		if (!m->mapped[piece])
+			map_piece(m, piece);
+	}
+}
 
 int sensor_counters_map(const struct sensor_ctx *ctx, const struct bpf_map *map,
 			struct sensor_counters *ret)
@@ -15,39 +78,40 @@ int sensor_counters_map(const struct sensor_ctx *ctx, const struct bpf_map *map,
 		.slots = ctx->slots,
 		.lanes = ctx->lanes,
 	};
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int err;
 
 	if (c.value_bytes % sizeof(uint64_t))
 		return -EINVAL;
-	c.map_bytes = (c.value_bytes * c.slots * c.lanes + page - 1) / page * page;
-	c.base = mmap(NULL, c.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (c.base == MAP_FAILED)
-		return -errno;
+	err = sensor_memory_open(map, c.value_bytes * c.slots * c.lanes, &c.memory);
+	if (err)
+		return err;
 	*ret = c;
 	return 0;
 }
 
 void sensor_counters_unmap(struct sensor_counters *c)
 {
-	if (c->base)
-		munmap(c->base, c->map_bytes);
-	c->base = NULL;
+	sensor_memory_close(&c->memory);
 }
 
-static uint64_t *lane_of(const struct sensor_counters *c, uint32_t slot, uint32_t lane)
+static size_t slot_bytes(const struct sensor_counters *c)
 {
-	return (uint64_t *)((char *)c->base + ((size_t)slot * c->lanes + lane) * c->value_bytes);
+	return c->value_bytes * c->lanes;
+}
+
+void *sensor_counters_at(const struct sensor_counters *c, uint32_t slot)
+{
+	return c->memory.base + slot * slot_bytes(c);
 }
 
 void sensor_counters_sum(const struct sensor_counters *c, uint32_t slot, void *ret_value)
 {
 	size_t words = c->value_bytes / sizeof(uint64_t);
+	const uint64_t *counter = sensor_counters_at(c, slot);
 	uint64_t *sum = ret_value;
 
 	memset(sum, 0, c->value_bytes);
-	for (uint32_t lane = 0; lane < c->lanes; lane++) {
-		uint64_t *counter = lane_of(c, slot, lane);
-
+	for (uint32_t lane = 0; lane < c->lanes; lane++, counter += words) {
 		for (size_t i = 0; i < words; i++)
 			sum[i] += __atomic_load_n(&counter[i], __ATOMIC_RELAXED);
 	}
@@ -55,5 +119,6 @@ void sensor_counters_sum(const struct sensor_counters *c, uint32_t slot, void *r
 
 void sensor_counters_reset(struct sensor_counters *c, uint32_t slot)
 {
-	memset(lane_of(c, slot, 0), 0, c->value_bytes * c->lanes);
+	sensor_memory_need(&c->memory, slot * slot_bytes(c), slot_bytes(c));
+	memset(sensor_counters_at(c, slot), 0, slot_bytes(c));
 }

@@ -115,7 +115,7 @@ static void refaults_reset(void *private, uint32_t slot)
 {
 	struct refaults *r = private;
 	struct refault_counters c;
-	struct refault_counters *live = (struct refault_counters *)r->counters.base + slot;
+	struct refault_counters *live = sensor_counters_at(&r->counters, slot);
 
 	sensor_counters_sum(&r->counters, slot, &c);
 	sensor_counters_reset(&r->counters, slot);

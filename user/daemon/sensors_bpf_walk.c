@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,8 +34,7 @@ enum layout_state { LAYOUT_UNKNOWN, LAYOUT_KNOWN, LAYOUT_GIVEN_UP };
 
 struct walk {
 	struct walk_bpf *skel;
-	struct walk_record *records; /* mapped: one per slot, then the ancestor's */
-	size_t records_bytes;
+	struct sensor_memory records; /* one per slot, and the ancestor's */
 	uint32_t slots;
 	bool v1;
 	/* the ancestor of the last walk */
@@ -58,8 +56,7 @@ static void walk_close(void *private)
 	if (!w)
 		return;
 	bpf_link__destroy(w->link);
-	if (w->records)
-		munmap(w->records, w->records_bytes);
+	sensor_memory_close(&w->records);
 	walk_bpf__destroy(w->skel);
 	cleanup_close(&w->stat_fd);
 	free(w->before);
@@ -72,18 +69,20 @@ static void walk_closep(struct walk **w)
 	walk_close(*w);
 }
 
+/* The ancestor's record is the first: that of slot n is at n + 1. */
+static struct walk_record *record_of(const struct walk *w, uint32_t index)
+{
+	return (struct walk_record *)w->records.base + index;
+}
+
 static int map_records(struct walk *w)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	void *p;
+	int err = sensor_memory_open(w->skel->maps.records,
+				     (w->slots + 1) * sizeof(struct walk_record), &w->records);
 
-	w->records_bytes = ((w->slots + 1) * sizeof(struct walk_record) + page - 1) / page * page;
-	p = mmap(NULL, w->records_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		 bpf_map__fd(w->skel->maps.records), 0);
-	if (p == MAP_FAILED)
-		return -errno;
-	w->records = p;
-	return 0;
+	if (!err)
+		sensor_memory_need(&w->records, 0, sizeof(struct walk_record));
+	return err;
 }
 
 static int walk_open(const struct sensor_ctx *ctx, enum sensor_variant variant, void **ret_private)
@@ -174,7 +173,7 @@ static bool is_matching_due(const struct walk *w)
 
 static void match_layout(struct walk *w)
 {
-	const struct walk_record *record = &w->records[w->slots];
+	const struct walk_record *record = record_of(w, 0);
 	int err;
 
 	if (record->walk_number != w->skel->bss->walk_number)
@@ -253,7 +252,7 @@ static void read_vmstats(const struct walk *w, const struct walk_record *r,
 static void walk_read(void *private, uint32_t slot, struct sensor_reading *reading)
 {
 	const struct walk *w = private;
-	const struct walk_record *r = &w->records[slot];
+	const struct walk_record *r = record_of(w, slot + 1);
 
 	if (!r->walk_number || r->walk_number != w->skel->bss->walk_number) {
 		reading->valid &=
@@ -284,7 +283,9 @@ static void walk_reset(void *private, uint32_t slot)
 {
 	struct walk *w = private;
 
-	memset(&w->records[slot], 0, sizeof(w->records[slot]));
+	sensor_memory_need(&w->records, (slot + 1) * sizeof(struct walk_record),
+			   sizeof(struct walk_record));
+	memset(record_of(w, slot + 1), 0, sizeof(struct walk_record));
 }
 
 const struct sensor_module sensor_walk = {
