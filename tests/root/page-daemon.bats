@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The page of a real daemon, read as engines read it.
+# shellcheck disable=SC2154,SC2030,SC2031 # lib/daemon sets them; each test is a process of its own
+
+bats_require_minimum_version 1.5.0
+load ../lib/daemon
+
+setup() {
+	daemon_setup
+	cc -std=c99 -D_DEFAULT_SOURCE -I"$top/include" "$top/examples/watch.c" "$build/libbarostat.a" \
+		-o "$dir/watch"
+}
+
+teardown() {
+	daemon_teardown
+}
+
+two_engines() { # two_engines DAEMON_SETTING...
+	write_config "ceiling = 256M" "interval = 50ms" "$@" <<-'CONF'
+		[engine a]
+		min = 16M
+		[engine b]
+		min = 32M
+	CONF
+}
+
+read_page() {
+	python3 "$top/examples/page_reader.py" "$page" "$@"
+}
+
+# watch ENGINE: follows it into $dir/watched
+watch() {
+	BAROSTAT_PAGE=$page "$dir/watch" "$@" >"$dir/watched" 2>&1 3>&- &
+	watcher=$!
+	pids+=("$watcher")
+}
+
+watched() {
+	grep -q "$1" "$dir/watched"
+}
+
+lines() {
+	wc -l <"$dir/watched"
+}
+
+more_lines_than() {
+	[ "$(lines)" -gt "$1" ]
+}
+
+# The two are not of one instant, so both are asked until they agree.
+page_agrees() {
+	[ "$(read_page | jq -S '[.engines[] | {name, level, target_bytes, min_bytes, max_bytes, anon_bytes}]')" = \
+		"$(cli --json status | jq -S '[.engines[] | {name, level, target_bytes, min_bytes, max_bytes, anon_bytes}]')" ]
+}
+
+@test "the python reader and status say the same" {
+	two_engines
+	start_daemon
+	start_hog h a
+	tell h anon 40
+	wait_for 20 page_agrees
+	[ "$(read_page | jq -r '.engines[0].name + " " + .engines[1].state')" = "a active" ]
+	read_page | jq -e '.header | .valid and .ceiling_bytes == 268435456 and .interval_ns == 50000000'
+	[ "$(read_page | jq .header.daemon_pid)" = "$daemon_pid" ]
+	# ids are inodes of the real cgroups
+	[ "$(read_page a | jq '.engines[0].cgroup_id')" = "$(stat -c %i "$memory/$parent/a")" ]
+}
+
+@test "a process of an engine finds itself and is woken by its changes" {
+	two_engines
+	start_daemon
+	BAROSTAT_PAGE=$page sh -c 'echo $$ >"$1/cgroup.procs" && exec "$2"' sh "$memory/$parent/a" "$dir/watch" \
+		>"$dir/watched" 2>&1 3>&- &
+	watcher=$!
+	pids+=("$watcher")
+	wait_for 20 watched "budget [1-9]"
+	before=$(lines)
+	cli set a max=64M
+	wait_for 20 more_lines_than "$before"
+}
+
+@test "after kill -9 readers learn it when the lease runs out" {
+	two_engines "lease = 1s"
+	start_daemon
+	watch a
+	wait_for 20 watched budget
+	kill -KILL "$daemon_pid"
+	wait_for 20 watched "lease has run out"
+	run -3 read_page
+	run cli status
+	[ "$status" -eq 3 ]
+}
+
+@test "a daemon that starts again after kill -9 goes on with its readers" {
+	two_engines "lease = 60s"
+	start_daemon
+	inode=$(stat -c %i "$page")
+	epoch=$(read_page | jq .header.boot_epoch)
+	watch a
+	wait_for 20 watched budget
+	before=$(lines)
+	kill -KILL "$daemon_pid"
+	wait_for 10 gone "$daemon_pid"
+	start_daemon
+	# by the same mapping: the watcher has opened the page once
+	wait_for 20 more_lines_than "$before"
+	[ "$(stat -c %i "$page")" = "$inode" ]
+	[ "$(read_page | jq .header.boot_epoch)" != "$epoch" ]
+	kill -0 "$watcher"
+	run ! watched "lease has run out"
+}
+
+@test "SIGTERM ends the lease at once and wakes readers to see it" {
+	two_engines "lease = 60s"
+	start_daemon
+	watch a
+	wait_for 20 watched budget
+	stop_daemon
+	wait_for 10 watched "lease has run out"
+}
+
+@test "a page of another version is replaced, and one line says so" {
+	two_engines
+	install -m 644 "$top/tests/fixtures/page/v1.0.page" "$page"
+	printf '\002' | dd of="$page" bs=1 seek=8 conv=notrunc status=none
+	inode=$(stat -c %i "$page")
+	start_daemon
+	[ "$(stat -c %i "$page")" != "$inode" ]
+	[ "$(grep -c 'replaced why=.it is of another version' "$log")" = 1 ]
+	run -0 read_page a
+}
+
+@test "a truncated page is replaced" {
+	two_engines
+	head -c 300 "$top/tests/fixtures/page/v1.0.page" >"$page"
+	chmod 644 "$page"
+	start_daemon
+	grep -q 'replaced why=.it is truncated' "$log"
+	run -0 read_page a
+}
+
+@test "a reader that is stopped in the middle of reading disturbs nobody" {
+	two_engines
+	start_daemon
+	watch a
+	wait_for 20 watched budget
+	kill -STOP "$watcher"
+	ticks=$(read_page | jq .header.ticks)
+	ticking() { [ "$(read_page | jq .header.ticks)" -gt $((ticks + 20)) ]; }
+	wait_for 20 ticking
+	kill -CONT "$watcher"
+}
