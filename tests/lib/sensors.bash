@@ -53,7 +53,7 @@ sensors_setup() {
 sensors_start() {
 	mkfifo "$WORK/in"
 	: >"$WORK/out"
-	"$TOOLS/sensor_dump" $HYBRID "$@" <"$WORK/in" >"$WORK/out" 2>"$WORK/err" 3>&- &
+	"$TOOLS/sensor_dump" ${HYBRID:+"$HYBRID"} "$@" <"$WORK/in" >"$WORK/out" 2>"$WORK/err" 3>&- &
 	SENSORS_PID=$!
 	disown
 	exec {SENSORS_IN}>"$WORK/in"
@@ -136,6 +136,7 @@ hold() {
 		cat "$WORK/$name.err"
 		return 1
 	}
+	# shellcheck disable=SC2034 # for the test to look at
 	held=$(cat "$WORK/$name.out")
 }
 

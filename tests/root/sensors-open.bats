@@ -65,7 +65,7 @@ teardown() {
 	chmod 755 "$WORK"
 	[ "$(cat /proc/sys/kernel/unprivileged_bpf_disabled)" != 0 ] || skip "this kernel lets anyone load BPF"
 	run setpriv --reuid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
-		"$TOOLS/sensor_dump" $HYBRID "$CG/a" <<<state
+		"$TOOLS/sensor_dump" ${HYBRID:+"$HYBRID"} "$CG/a" <<<state
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "$(jq '[.[] | select(.variant == "off")] | length' <<<"$output")" -eq 7 ]
