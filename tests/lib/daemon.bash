@@ -145,5 +145,9 @@ daemon_teardown() {
 		wait "$pid" 2>/dev/null || true
 	done
 	[ -z "${parent:-}" ] || wait_for 10 remove_cgroups
+	# A daemon built with a sanitizer says what it found in its log.
+	if [ -s "${log:-/dev/null}" ] && grep -E 'Sanitizer|runtime error:' "$log"; then
+		return 1
+	fi
 	[ -z "${dir:-}" ] || rm -rf "$dir"
 }
