@@ -95,6 +95,14 @@ took() {
 	took 4 15
 }
 
+@test "a daemon that accepts no connection is given up after 5 s" {
+	fake deaf
+	begin=$SECONDS
+	ask status
+	fails 1 "the daemon at $socket is busy: it did not accept a connection within 5 s"
+	took 4 15
+}
+
 @test "a daemon that drips an endless line is given up after 5 s" {
 	fake drip
 	begin=$SECONDS

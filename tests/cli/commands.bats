@@ -224,6 +224,10 @@ pg          oltp   active      250  512M   8G  soft  barostat/pg" ]
 		[[ $stderr == "barostat: cannot become user 'root':"* ]]
 		return
 	fi
+	# a caller with groups of its own, to see them go
+	barostat="$scratch/grouped"
+	printf '#!/bin/sh\nexec setpriv --groups 1,2,3 "%s/barostat" "$@"\n' "$build" >"$barostat"
+	chmod +x "$barostat"
 	# shellcheck disable=SC2016 # expanded by the command
 	ask run --engine pg --user nobody -- sh -c 'id -u; id -G; echo "$USER $LOGNAME"
 		grep -E "^(Uid|CapEff)" /proc/self/status | tr -s "\t" " "'

@@ -4,7 +4,7 @@
 
 usage: fake_daemon.py SOCKET MODE [ENGINES]
 
-MODE ok answers from fixed facts; live lets them move (for looking at top); many has ENGINES
+MODE deaf accepts no connection and has no room for more; ok answers from fixed facts; live lets them move (for looking at top); many has ENGINES
 engines; the others misbehave: garbage, array, nook, half, close, mute, drip, huge, refuse, empty,
 denied, badengines. Requests are appended to SOCKET.log, one per line.
 """
@@ -211,12 +211,27 @@ def serve_quietly(*args):
         pass  # the client went away, which is what the tests of bad answers do
 
 
+def fill_backlog(path):
+    clients = []
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        try:
+            client.connect(path)
+        except BlockingIOError:
+            return clients
+        clients.append(client)
+
+
 def main():
     path, mode = sys.argv[1], sys.argv[2]
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
+    waiting = fill_backlog(path) if mode == "deaf" else []
     print("ready", flush=True)
+    if waiting:
+        signal.pause()
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=serve_quietly, args=(connection, mode, path + ".log"),

@@ -145,11 +145,11 @@ key() {
 	wait_for 5 shows 's sort: name'
 	key r
 	wait_for 5 shows 's sort: name \(reversed\)'
-	# the first row is selected: rocks is the last name
+	# the selection stayed with pg, which was the first; now redis stands above it
 	key Enter
-	wait_for 5 shows '^rocks  [a-z]+  active'
+	wait_for 5 shows '^pg  [a-z]+  active'
 	wait_for 5 shows 'rocks gave it'
-	key Down
+	key Up
 	wait_for 5 shows '^redis  [a-z]+  active'
 	key Escape
 	wait_for 5 shows '^ENGINE'

@@ -272,6 +272,9 @@ static const struct {
 	  AT(2) "[engine a] max 80G is below min 15000P; allowed: max from min upwards\n" AT(
 	      4) "[engine b] max 80G is below min 15000P; allowed: max from min upwards\n" AT(2) "the minima of all groups and engines add up to more than 64 bits can say, over the ceiling less "
 												 "reserve from here on; allowed: at most 76G\n" },
+	{ "[group g]\nmin = 15000P\nmax = 15000P\n[engine b]\nmin = 15000P\nmax = 15000P\n",
+	  AT(2) "the minima of all groups and engines add up to more than 64 bits can say, over the "
+		"ceiling less reserve from here on; allowed: at most 76G\n" },
 	{ "[group g]\nmax = 2G\n[engine a]\ngroup = g\nmin = 1G\n[engine b]\ngroup = g\nmin = 2G\n",
 	  AT(8) "[engine b] the minima of group 'g' add up to 3G with this one; allowed: at most "
 		"the group's max, 2G\n" },
@@ -331,6 +334,21 @@ static void test_long_and_binary_lines(void **state)
 	}
 	put_bytes("barostat.conf", "[daemon]\ninterval\0 = 1s\n", 24);
 	refuse_now("NUL", AT(2) "the line contains a NUL byte; allowed: text\n");
+}
+
+/* The longest path, on a line far longer than libinih takes by itself. */
+static void test_longest_path(void **state)
+{
+	char path[CONFIG_PATH_MAX], text[CONFIG_PATH_MAX + 32];
+	struct config *c;
+
+	memset(path, 'p', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	path[0] = path[200] = path[400] = '/';
+	snprintf(text, sizeof(text), "[daemon]\npage = %s\n", path);
+	c = accept(text);
+	assert_string_equal(c->page, path);
+	config_free(c);
 }
 
 static void test_long_names(void **state)
@@ -655,6 +673,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_complaint),
 		cmocka_unit_test(test_long_and_binary_lines),
+		cmocka_unit_test(test_longest_path),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_example),

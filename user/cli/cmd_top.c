@@ -94,15 +94,23 @@ static int look(struct top *t)
 
 static void move_selection(struct top_view *v, int by)
 {
+	const struct top_engine *e = top_model_find(&v->model, v->selected_name);
 	int n = (int)v->model.engines;
 
+	/* Sorting may have moved it since the list was drawn. */
+	if (e)
+		v->selected = (int)(e - v->model.engine);
 	v->selected += by;
 	if (v->selected >= n)
 		v->selected = n - 1;
 	if (v->selected < 0)
 		v->selected = 0;
-	if (*v->detail && n)
-		snprintf(v->detail, sizeof(v->detail), "%s", v->model.engine[v->selected].name);
+	if (!n)
+		return;
+	snprintf(v->selected_name, sizeof(v->selected_name), "%s",
+		 v->model.engine[v->selected].name);
+	if (*v->detail)
+		snprintf(v->detail, sizeof(v->detail), "%s", v->selected_name);
 }
 
 static void leave_detail(struct top_view *v)

@@ -241,15 +241,21 @@ int top_list_rows(const struct top_view *v)
 	return TOP_HEAD_ROWS + (*v->trouble != 0) + (int)v->model.engines + 2;
 }
 
-/* Keeps the selection on the list and the list's window around the selection. */
+/* Keeps the selection on its engine, and the list's window around the selection. */
 static void keep_in_view(struct top_view *v, int rows)
 {
+	const struct top_engine *e = top_model_find(&v->model, v->selected_name);
 	int n = (int)v->model.engines;
 
+	if (e)
+		v->selected = (int)(e - v->model.engine);
 	if (v->selected >= n)
 		v->selected = n - 1;
 	if (v->selected < 0)
 		v->selected = 0;
+	if (n)
+		snprintf(v->selected_name, sizeof(v->selected_name), "%s",
+			 v->model.engine[v->selected].name);
 	if (v->scroll > v->selected)
 		v->scroll = v->selected;
 	if (v->scroll < v->selected - rows + 1)

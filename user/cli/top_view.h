@@ -9,6 +9,7 @@ struct top_view {
 	struct top_model model;
 	char detail[64]; /* the engine shown alone, "" for the list */
 	json_t *explain; /* of that engine, NULL before the first answer */
+	char selected_name[64]; /* the engine, wherever sorting puts it */
 	int selected, scroll; /* row in the list */
 	bool interactive; /* a selection and keys are shown */
 	bool paused;
