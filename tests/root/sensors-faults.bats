@@ -65,15 +65,16 @@ timed() {
 	hold one --cgroup "$CG/a" anon $((32 << 20))
 	echo $((8 << 20)) >"$(limit_file "$CG/a")"
 	ask read
-	local before=$(field 0 majfault_count)
+	local before
+	before=$(field 0 majfault_count)
 	echo max >"$CG/a/memory.max"
 	# every page of the process is looked at, from inside it: those in swap come back
 	kill -USR1 "$PID_one"
 	is_back() {
 		ask read
-		[ $(($(field 0 majfault_count) - before)) -ge 1000 ]
+		[ $(($(field 0 majfault_count) - before)) -ge 4000 ] &&
+			near "$(field 0 majfault_count)" "$(stat_of "$CG/a" pgmajfault)" 50000
 	}
-	wait_for 30 is_back
-	near $(($(field 0 majfault_count))) "$(stat_of "$CG/a" pgmajfault)" 50000
+	wait_for 60 is_back
 	[ "$(timed 0)" -gt 0 ]
 }

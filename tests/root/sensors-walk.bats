@@ -77,8 +77,8 @@ start_matched() {
 
 	start_matched
 	ask read
-	own=$(awk '/^Anonymous:/ { print $2 * 1024 }' "/proc/$PID_two/smaps_rollup" "/proc/$PID_one/smaps_rollup" |
-		paste -sd+ | bc)
+	own=$(awk '/^Anonymous:/ { sum += $2 * 1024 } END { print sum }' \
+		"/proc/$PID_two/smaps_rollup" "/proc/$PID_one/smaps_rollup")
 	# the process started elsewhere: what it had before it moved is charged there
 	near "$(field 0 anon_bytes)" "$own" 30000
 }
