@@ -8,7 +8,8 @@
  *   add SLOT DIR     an engine comes
  *   cost N           N walks and readings of all slots: ns of one
  *   rss              VmRSS in kB
- * Options: --walk-root DIR (default: the parent of the first CGROUP-DIR), --slots N, --hybrid.
+ * Options: --walk-root DIR (default: the parent of the first CGROUP-DIR), --slots N, --hybrid,
+ * --ceiling BYTES and --ghosts N, which size the ghost table.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -232,6 +233,10 @@ int main(int argc, char **argv)
 			walk_root = argv[++first];
 		else if (strcmp(argv[first], "--slots") == 0 && first + 1 < argc)
 			options.slots = (uint32_t)atoi(argv[++first]);
+		else if (strcmp(argv[first], "--ceiling") == 0 && first + 1 < argc)
+			options.ceiling_bytes = strtoull(argv[++first], NULL, 0);
+		else if (strcmp(argv[first], "--ghosts") == 0 && first + 1 < argc)
+			options.ghost_entries = (uint32_t)atoi(argv[++first]);
 		else
 			return usage();
 	}
@@ -240,7 +245,8 @@ int main(int argc, char **argv)
 		return usage();
 	snprintf(parent, sizeof(parent), "%s", argv[first]);
 	d.walk_root_fd = open(walk_root ? walk_root : dirname(parent), O_RDONLY | O_DIRECTORY);
-	options.ceiling_bytes = 1ull << 30;
+	if (!options.ceiling_bytes)
+		options.ceiling_bytes = 1ull << 30;
 	d.slots = options.slots;
 	err = sensors_open(&options, &d.sensors);
 	if (err) {

@@ -1,0 +1,178 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Refaults and their distances against loads whose reuse is known, and against the kernel's own
+# count. Each test looks at every variant this kernel has, on the same run.
+
+load ../lib/variants
+
+setup() {
+	variants_setup
+	new_engine a
+	limit=$((12 << 20))
+	bytes=$((18 << 20))
+	limit_engine a $limit
+	make_file "$WORK/file" $bytes
+}
+
+teardown() {
+	variants_teardown
+}
+
+refaults_of() {
+	value "$1" "${2:-0}" ghost_refaults
+}
+
+# share VARIANT SLOT FROM TO: percent of the refaults in bins that begin in [FROM, TO) pages
+share() {
+	jq -r --argjson from "$3" --argjson to "$4" '
+		def low(bin): if bin < 4 then bin
+			else (4 + bin % 4) * pow(2; (bin / 4 | floor) - 1) end;
+		.slots["'"$2"'"].ghost_distance as $d | ($d | add) as $all
+		| [range($d | length) | select(low(.) >= $from and low(.) < $to) | $d[.]] | add // 0
+		| . * 100 / ([$all, 1] | max)' "$WORK/$1.json"
+}
+
+# How many pages of the file its cgroup can hold: the kernel keeps other things there, too.
+resident_pages() {
+	echo $(($(stat_of a "$([ $hierarchy = v2 ] && echo file || echo cache)") / page))
+}
+
+@test "a loop 6 MiB longer than its memory refaults at a distance of 6 MiB" {
+	variants_start --ceiling $((64 << 20)) a
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page * 4)) read
+	tell read
+	expected=$((bytes / page - $(resident_pages)))
+	between 1536 $expected 1792
+	for v in "${variants[@]}"; do
+		near=$(share "$v" 0 $((expected * 80 / 100)) $((expected * 110 / 100)))
+		echo "$v: expected $expected, so far away: $near %"
+		[ "$(value "$v" 0 ghost_sample_shift)" = 0 ]
+		between 98 "$near" 100
+		between 99 "$(percent "$(refaults_of "$v")" "$(stat_of a workingset_refault_file)")" 101
+		# every page the file lost, and all of them left a ghost
+		[ "$(value "$v" 0 evictions)" = "$(value "$v" 0 ghost_evictions)" ]
+		between 98 "$(percent "$(value "$v" 0 evictions)" \
+			$((bytes / page * 4 - $(resident_pages))))" 103
+	done
+}
+
+# Each eviction is of one in N pages and each access brings back one in N, so a page's absence lasts
+# N - M evictions on average, exponentially; and a run of E evictions sees E - d in E of those that
+# last d.
+law() {
+	awk -v d="$1" -v m="$2" -v e="$3" '
+		function seen(d) { return e * (1 - exp(-d / m)) - (m - (d + m) * exp(-d / m)) }
+		BEGIN { print 100 * seen(d) / seen(e) }'
+}
+
+@test "pages read in random order refault at the distances of an exponential law" {
+	variants_start --ceiling $((64 << 20)) a
+	run_in a "$reread" "$WORK/file" $bytes uniform $((bytes / page * 10)) read
+	tell read
+	mean=$((bytes / page - $(resident_pages)))
+	for v in "${variants[@]}"; do
+		between 99 "$(percent "$(refaults_of "$v")" "$(stat_of a workingset_refault_file)")" 101
+		for distance in 512 1024 2048 4096; do
+			law=$(law $distance $mean "$(value "$v" 0 evictions)")
+			measured=$(share "$v" 0 0 $distance)
+			echo "$v: nearer than $distance of $mean: $measured %, law $law %"
+			between "$(jq -n "$law - 2.5")" "$measured" "$(jq -n "$law + 2.5")"
+		done
+	done
+}
+
+@test "one page in eight tells as much as all, within the error of its number" {
+	# twice the ceiling is 8 times the ghosts there are to be
+	variants_start --ceiling $((64 << 20)) --ghosts 4096 a
+	run_in a "$reread" "$WORK/file" $bytes uniform $((bytes / page * 6)) read
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(value "$v" 0 ghost_sample_shift)" = 3 ]
+		sampled=$(($(refaults_of "$v") + $(value "$v" 0 ghost_unknown)))
+		counted=$(stat_of a workingset_refault_file)
+		echo "$v: $sampled sampled refaults for $counted"
+		[ "$sampled" -ge 200 ]
+		# it is pages that are sampled, and one page refaults several times; 4 sigma
+		awk -v n="$sampled" -v all="$counted" -v pages=$((bytes / page)) 'BEGIN {
+			d = n * 8 - all
+			exit !(d * d <= 16 * 64 * n * 7 / 8 * (1 + all / pages))
+		}'
+		between 85 "$(percent "$(value "$v" 0 ghost_evictions)" $(($(value "$v" 0 evictions) / 8)))" 115
+	done
+}
+
+@test "reading once, however much, refaults nothing" {
+	variants_start --ceiling $((64 << 20)) a
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(value "$v" 0 evictions)" -ge 1000 ]
+		[ "$(refaults_of "$v")" -le 16 ]
+	done
+}
+
+@test "evicted pages that are written over are not refaults" {
+	variants_start --ceiling $((64 << 20)) a
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) write
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(value "$v" 0 evictions)" -ge 2000 ]
+		echo "$v: $(refaults_of "$v") refaults, the kernel says $(stat_of a workingset_refault_file)"
+		[ "$(refaults_of "$v")" -le 64 ]
+	done
+}
+
+@test "a new file that has a deleted file's number is read for the first time" {
+	variants_start --ceiling $((64 << 20)) a
+	before=$(stat -c %i "$WORK/file")
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	rm "$WORK/file"
+	make_file "$WORK/file" $bytes
+	if [ "$(stat -c %i "$WORK/file")" != "$before" ]; then
+		echo "the file system gave the new file another number"
+	fi
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(value "$v" 0 evictions)" -ge 2000 ]
+		[ "$(refaults_of "$v")" -le 64 ]
+	done
+}
+
+@test "pages that another engine lost are unknown to the one that reads them" {
+	new_engine b
+	limit_engine b $limit
+	variants_start --ceiling $((64 << 20)) a b
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	forget_file "$WORK/file"
+	run_in b "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(value "$v" 0 evictions)" -ge 1000 ]
+		[ "$(refaults_of "$v" 0)" -le 16 ]
+		[ "$(refaults_of "$v" 1)" -le 16 ]
+		echo "$v: unknown $(value "$v" 1 ghost_unknown)"
+		[ "$(value "$v" 1 ghost_unknown)" -ge 1000 ]
+	done
+}
+
+@test "an engine that takes over a slot begins at 0 and without the other's ghosts" {
+	new_engine b
+	limit_engine b $limit
+	variants_start --ceiling $((64 << 20)) a
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	forget_file "$WORK/file"
+	tell remove 0
+	tell add 0 "$(engine_dir b)"
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(value "$v" 0 evictions)" = 0 ]
+	done
+	run_in b "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
+	tell read
+	for v in "${variants[@]}"; do
+		[ "$(refaults_of "$v" 0)" -le 16 ]
+		[ "$(value "$v" 0 ghost_unknown)" -ge 1000 ]
+	done
+}
