@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Every variant of the sensors this kernel has, at once on the same engines: load ../lib/variants
 #
-#   variants_setup            makes a place for engines, and $WORK on a disk
-#   new_engine NAME           a cgroup in each hierarchy that matters
-#   limit_engine NAME BYTES   memory.max, or v1's limit
-#   slow_reads NAME IOPS      bounds its reads from the disk of $WORK
-#   run_in NAME COMMAND...    in its cgroup, on one processor, so that PSI totals are its own times
-#   variants_start [OPTION...] NAME...   opens the sensors, engines in slots from 0 on
-#   tell COMMAND              one command of tests/tools/sensor_dump to each
-#   value VARIANT SLOT JQ     of the last `tell read`
-#   psi NAME memory|io        total of some, ns
-#   stat_of NAME FIELD        of memory.stat, by its v2 name
-#   variants_teardown
+# In setup_file:
+#   variants_open [OPTION...]    opens the sensors, which takes seconds on a slow machine, once
+# In setup:
+#   variants_setup               makes a place for engines, and $WORK on a disk
+#   new_engine NAME              a cgroup in each hierarchy that matters
+#   limit_engine NAME BYTES      memory.max, or v1's limit
+# In tests:
+#   slow_reads NAME IOPS         bounds its reads from the disk of $WORK
+#   watch NAME...                these engines, in slots from 0 on, with counters at 0
+#   variants_reopen OPTION...    from here on with other options
+#   run_in NAME COMMAND...       in its cgroup, on one processor, so that PSI totals are its own times
+#   tell COMMAND                 one command of tests/tools/sensor_dump to each variant
+#   value VARIANT SLOT JQ        of the last `tell read`
+#   psi NAME memory|io           total of some, ns
+#   stat_of NAME FIELD           of memory.stat
+# variants_teardown in teardown, variants_close in teardown_file.
 
 load ../lib/wait
 
@@ -29,27 +34,35 @@ find_hierarchies() {
 		hierarchy=hybrid memory=/sys/fs/cgroup/memory
 		roots=("$memory" /sys/fs/cgroup/unified /sys/fs/cgroup/blkio)
 	else
-		skip "no memory controller here"
+		return 1
 	fi
 }
 
-variants_setup() {
+# The parent of this file's engines.
+make_base() {
 	local root
 
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	find_hierarchies
-	base=barostat-test-$$-$BATS_TEST_NUMBER
-	WORK=$(mktemp -d "${TMPDIR:-/var/tmp}/barostat-test-XXXXXX")
-	variants=() inputs=() observers=()
+	export base=barostat-test-$$
 	for root in "${roots[@]}"; do
-		mkdir "$root/$base"
+		mkdir "$root/$base" "$root/$base/none"
 	done
 	if [ $hierarchy = v2 ]; then
-		echo +memory >"$memory/cgroup.subtree_control"
-		echo +io >"$memory/cgroup.subtree_control" 2>/dev/null || true
-		echo +memory >"$memory/$base/cgroup.subtree_control"
-		echo +io >"$memory/$base/cgroup.subtree_control" 2>/dev/null || true
+		enable_controllers "$memory"
+		enable_controllers "$memory/$base"
 	fi
+}
+
+enable_controllers() {
+	echo +memory >"$1/cgroup.subtree_control"
+	echo +io >"$1/cgroup.subtree_control" 2>/dev/null || true
+}
+
+variants_setup() {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	find_hierarchies || skip "no memory controller here"
+	[ -z "$why_off" ] || skip "$why_off"
+	WORK=$(mktemp -d "${TMPDIR:-/var/tmp}/barostat-test-XXXXXX")
+	watched=0
 }
 
 engine_dir() {
@@ -124,77 +137,108 @@ forget_file() {
 }
 
 answered() {
-	[ "$(wc -l <"$WORK/$1.out")" -ge "$2" ] || gone "$3"
+	[ "$(wc -l <"$observers/$1.out")" -ge "$2" ] || gone "$(<"$observers/$1.pid")"
 }
 
+# tell_one VARIANT COMMAND...: the answer is in $observers/VARIANT.json
 tell_one() {
-	local variant=$1 in=$2 pid=$3 want
-	shift 3
-	want=$(($(wc -l <"$WORK/$variant.out") + 1))
-	echo "$*" >&"$in"
-	wait_for 60 answered "$variant" "$want" "$pid"
-	[ "$(wc -l <"$WORK/$variant.out")" -ge "$want" ] || {
-		cat "$WORK/$variant.err"
+	local variant=$1 want
+	shift
+	want=$(($(wc -l <"$observers/$variant.out") + 1))
+	echo "$*" >"$observers/$variant.in"
+	wait_for 120 answered "$variant" "$want"
+	[ "$(wc -l <"$observers/$variant.out")" -ge "$want" ] || {
+		cat "$observers/$variant.err"
 		return 1
 	}
-	tail -n 1 "$WORK/$variant.out" >"$WORK/$variant.json"
+	tail -n 1 "$observers/$variant.out" >"$observers/$variant.json"
 }
 
 tell() {
-	local i
+	local variant
 
-	for i in "${!variants[@]}"; do
-		tell_one "${variants[i]}" "${inputs[i]}" "${observers[i]}" "$@"
+	for variant in $variants; do
+		tell_one "$variant" "$@"
 	done
 }
 
+# open_variant VARIANT NO_FENTRY OPTION...
 open_variant() {
-	local variant=$1 no_fentry=$2 fd
+	local variant=$1 no_fentry=$2
 	shift 2
-	mkfifo "$WORK/$variant.in"
-	: >"$WORK/$variant.out"
+	mkfifo "$observers/$variant.in"
+	: >"$observers/$variant.out"
+	# whoever writes a command comes and goes; this one keeps the pipe open
+	sleep infinity >"$observers/$variant.in" 3>&- &
+	echo $! >"$observers/$variant.holder"
 	BAROSTAT_NO_FENTRY=$no_fentry "$build/tests/tools/sensor_dump" \
-		$([ $hierarchy = v2 ] || echo --hybrid) "$@" \
-		<"$WORK/$variant.in" >"$WORK/$variant.out" 2>"$WORK/$variant.err" 3>&- &
-	observers+=($!)
-	exec {fd}>"$WORK/$variant.in"
-	inputs+=("$fd")
-	variants+=("$variant")
-	tell_one "$variant" "$fd" "$!" state
+		$([ $hierarchy = v2 ] || echo --hybrid) "$@" "$memory/$base/none" \
+		<"$observers/$variant.in" >"$observers/$variant.out" 2>"$observers/$variant.err" 3>&- &
+	echo $! >"$observers/$variant.pid"
+	variants="$variants $variant"
+	tell_one "$variant" state
 }
 
-variants_start() {
-	local options=() dirs=() sensor
+close_variant() {
+	kill "$(<"$observers/$1.holder")"
+	wait_for 30 gone "$(<"$observers/$1.pid")" || kill -9 "$(<"$observers/$1.pid")"
+	rm "$observers/$1".*
+}
 
-	while [[ $1 = --* ]]; do
-		options+=("$1" "$2")
-		shift 2
-	done
-	for engine; do
-		dirs+=("$(engine_dir "$engine")")
-	done
-	open_variant tracepoint 1 "${options[@]}" "${dirs[@]}"
+variants_open() {
+	export variants= observers=$BATS_FILE_TMPDIR why_off=
+	[ "$(id -u)" = 0 ] && find_hierarchies || return 0
+	make_base
+	open_variants "$@"
+}
+
+open_variants() {
+	local sensor
+
+	variants=
+	open_variant tracepoint 1 "$@"
 	for sensor in stalls refaults; do
-		[ "$(jq -r ".$sensor.variant" "$WORK/tracepoint.json")" = tracepoint ] ||
-			skip "sensor $sensor is off: $(jq -r ".$sensor.why" "$WORK/tracepoint.json")"
+		[ "$(jq -r ".$sensor.variant" "$observers/tracepoint.json")" = tracepoint ] ||
+			why_off="sensor $sensor is off: $(jq -r ".$sensor.why" "$observers/tracepoint.json")"
 	done
-	open_variant fentry 0 "${options[@]}" "${dirs[@]}"
-	if [ "$(jq -r .refaults.variant "$WORK/fentry.json")" != fentry ]; then
-		echo "fentry: $(jq -r .refaults.why "$WORK/fentry.json")"
-		close_last_variant
+	open_variant fentry 0 "$@"
+	if [ "$(jq -r .refaults.variant "$observers/fentry.json")" != fentry ]; then
+		close_variant fentry
+		variants=tracepoint
 	fi
 }
 
-close_last_variant() {
-	local fd=${inputs[-1]} pid=${observers[-1]}
+close_variants() {
+	local variant
 
-	unset "variants[-1]" "inputs[-1]" "observers[-1]"
-	exec {fd}>&-
-	wait_for 20 gone "$pid" || kill -9 "$pid"
+	for variant in $variants; do
+		close_variant "$variant"
+	done
+}
+
+variants_close() {
+	close_variants
+	[ -z "${base:-}" ] || remove_cgroups "$base"
+}
+
+variants_reopen() {
+	close_variants
+	open_variants "$@"
+}
+
+watch() {
+	local slot=0 engine
+
+	for engine; do
+		tell add $slot "$(engine_dir "$engine")"
+		slot=$((slot + 1))
+	done
+	tell read # and the events so far
+	watched=$slot
 }
 
 value() {
-	jq -r ".slots[\"$2\"].$3" "$WORK/$1.json"
+	jq -r ".slots[\"$2\"].$3" "$observers/$1.json"
 }
 
 psi() {
@@ -221,17 +265,27 @@ percent() {
 variants_teardown() {
 	local pid root dir
 
-	while [ "${#variants[@]}" -gt 0 ]; do
-		close_last_variant
+	while [ "${watched:-0}" -gt 0 ]; do
+		watched=$((watched - 1))
+		tell remove $watched
 	done
+	[ -z "${WORK:-}" ] || remove_cgroups "$base/*"
+	rm -rf "${WORK:-/nonexistent}"
+}
+
+# remove_cgroups PATTERN: and what runs in them; `none` stays with its base
+remove_cgroups() {
+	local root dir pid
+
+	find_hierarchies
 	for root in "${roots[@]}"; do
-		[ -d "$root/$base" ] || continue
-		for dir in $(find "$root/$base" -depth -type d); do
+		for dir in $(compgen -G "$root/$1"); do
+			[ -d "$dir" ] && [ "$dir" != "$root/$base/none" ] || continue
 			for pid in $(cat "$dir/cgroup.procs"); do
 				kill -9 "$pid" 2>/dev/null || true
 			done
-			wait_for 10 rmdir "$dir" || true
+			[ ! -d "$dir/none" ] || rmdir "$dir/none"
+			wait_for 10 rmdir "$dir"
 		done
 	done
-	rm -rf "${WORK:-/nonexistent}"
 }

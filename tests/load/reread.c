@@ -2,12 +2,13 @@
 /*
  * Reads pages of a file in an order whose reuse distances are known:
  *
- *   reread FILE BYTES loop|uniform ACCESSES read|map|write [SEED]
+ *   reread FILE BYTES loop|uniform ACCESSES read|readahead|map|write|anon [SEED]
  *
  * loop: page 0, 1, .. n-1, 0, 1, ..: every access to a page comes n-1 other pages after the last.
  * uniform: each page with the same chance. No readahead, so an access is at most one page read in;
  * with `readahead` instead of `read` the kernel's own readahead is left on. `write` writes whole
- * pages over what is there, which reads nothing. Prints "accesses N elapsed_ns N".
+ * pages over what is there, which reads nothing. `anon` is private memory that is filled first, and
+ * FILE is not looked at. Prints "accesses N elapsed_ns N".
  */
 #include <err.h>
 #include <fcntl.h>
@@ -72,33 +73,55 @@ static void run(const struct access_plan *plan)
 		access_page(plan, (plan->uniform ? next_random(&state) : i) % plan->pages);
 }
 
+static void fill_anonymous(struct access_plan *plan)
+{
+	uint64_t *map = mmap(NULL, plan->pages * PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	madvise(map, plan->pages * PAGE, MADV_NOHUGEPAGE);
+	for (uint64_t i = 0; i < plan->pages * PAGE / sizeof(*map); i++)
+		map[i] = i * 0x9e3779b97f4a7c15u; /* nothing that compresses to nothing */
+	plan->map = (const volatile char *)map;
+}
+
+static void open_file(struct access_plan *plan, const char *path, const char *how)
+{
+	void *map;
+
+	plan->fd = open(path, (plan->writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	if (plan->fd < 0)
+		err(1, "%s", path);
+	if (strcmp(how, "read") == 0)
+		posix_fadvise(plan->fd, 0, 0, POSIX_FADV_RANDOM);
+	if (strcmp(how, "map") != 0)
+		return;
+	map = mmap(NULL, plan->pages * PAGE, PROT_READ, MAP_SHARED, plan->fd, 0);
+	if (map == MAP_FAILED || madvise(map, plan->pages * PAGE, MADV_RANDOM) < 0)
+		err(1, "mmap");
+	plan->map = map;
+}
+
 int main(int argc, char **argv)
 {
 	struct access_plan plan = { 0 };
-	uint64_t bytes, began;
-	void *map;
+	uint64_t began;
 
 	if (argc < 6)
-		errx(
-		    2,
-		    "usage: reread FILE BYTES loop|uniform ACCESSES read|readahead|map|write [SEED]");
-	bytes = strtoull(argv[2], NULL, 0);
-	plan.pages = bytes / PAGE;
+		errx(2, "usage: reread FILE BYTES loop|uniform ACCESSES "
+			"read|readahead|map|write|anon [SEED]");
+	plan.pages = strtoull(argv[2], NULL, 0) / PAGE;
 	plan.uniform = strcmp(argv[3], "uniform") == 0;
 	plan.accesses = strtoull(argv[4], NULL, 0);
 	plan.writes = strcmp(argv[5], "write") == 0;
 	plan.seed = argc > 6 ? strtoull(argv[6], NULL, 0) : 0;
-	plan.fd = open(argv[1], (plan.writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	if (plan.fd < 0 || !plan.pages)
-		err(1, "%s", argv[1]);
-	if (strcmp(argv[5], "read") == 0)
-		posix_fadvise(plan.fd, 0, 0, POSIX_FADV_RANDOM);
-	if (strcmp(argv[5], "map") == 0) {
-		map = mmap(NULL, plan.pages * PAGE, PROT_READ, MAP_SHARED, plan.fd, 0);
-		if (map == MAP_FAILED || madvise(map, plan.pages * PAGE, MADV_RANDOM) < 0)
-			err(1, "mmap");
-		plan.map = map;
-	}
+	if (!plan.pages)
+		errx(2, "no page fits into %s bytes", argv[2]);
+	if (strcmp(argv[5], "anon") == 0)
+		fill_anonymous(&plan);
+	else
+		open_file(&plan, argv[1], argv[5]);
 	began = now_ns();
 	run(&plan);
 	printf("accesses %" PRIu64 " elapsed_ns %" PRIu64 "\n", plan.accesses, now_ns() - began);
