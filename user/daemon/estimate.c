@@ -13,6 +13,7 @@
 #define TAU_PARALLELISM_NS (16 * LAW_S)
 #define TAU_SAMPLES_NS     (3750 * LAW_MS)
 #define TAU_INFLOW_PEAK_NS (600 * LAW_S)
+#define RATE_SHIFT         12
 #define STALL_SHARE_MAX    (LAW_ONE * 98 / 100)
 #define KAPPA_MIN          (LAW_ONE / 500)
 /* PSI totals may be up to 2 s old and then jump: what exceeds the interval is carried over. */
@@ -125,45 +126,48 @@ static void interval_measure(struct law_memory *m, const struct law_sample *was,
 }
 
 /* Which part of what came in had been there before: reads that memory would have saved. */
-static uint64_t refault_share(const struct law_estimate *e)
+static uint64_t refault_share(const struct law_memory *m)
 {
-	uint64_t refaults = e->refaults_per_s;
-	uint64_t inflow = law_max(e->memory.known_evictions_per_s, refaults);
+	uint64_t inflow = law_max(m->known_evictions_12, law_max(m->refaults_12, m->majfaults_12));
 
-	inflow = law_max(inflow, e->majfaults_per_s);
-
-	return refaults == 0 ? 0 : law_fraction(refaults, inflow);
+	return m->refaults_12 == 0 ? 0 : law_fraction(m->refaults_12, inflow);
 }
 
-static void rates_update(struct law_estimate *e, const struct interval *iv,
-			 const struct law_sample *is)
+static void rate_update(uint64_t *rate_12, uint64_t count, uint64_t dt_ns)
 {
-	uint64_t alpha = law_alpha(iv->dt_ns, TAU_RATE_NS);
+	*rate_12 =
+	    law_ewma(*rate_12, law_rate(count, dt_ns) << RATE_SHIFT, law_alpha(dt_ns, TAU_RATE_NS));
+}
+
+static void faults_update(struct law_estimate *e, const struct interval *iv,
+			  const struct law_sample *is)
+{
+	uint64_t faults = law_delta(is->pgfault, e->last.pgfault);
+
+	if (!has(iv, LAW_VALID_FAULTS))
+		return;
+	e->faults_per_s = law_ewma(e->faults_per_s, law_rate(faults, iv->dt_ns),
+				   law_alpha(iv->dt_ns, TAU_RATE_NS));
+	rate_update(&e->memory.majfaults_12, law_delta(is->pgmajfault, e->last.pgmajfault),
+		    iv->dt_ns);
+	e->majfaults_per_s = e->memory.majfaults_12 >> RATE_SHIFT;
+}
+
+static void rates_update(struct law_estimate *e, const struct interval *iv)
+{
+	struct law_memory *m = &e->memory;
 	uint64_t inflow = law_rate(iv->inflow, iv->dt_ns);
+	uint64_t samples = law_min(law_rate(iv->samples, iv->dt_ns), LAW_COUNT_CAP >> 8) << 8;
+	uint64_t tau = inflow > m->inflow_peak_per_s ? TAU_RATE_NS : TAU_INFLOW_PEAK_NS;
 
-	e->refaults_per_s = law_ewma(e->refaults_per_s, law_rate(iv->refaults, iv->dt_ns), alpha);
-	e->evictions_per_s =
-	    law_ewma(e->evictions_per_s, law_rate(iv->evictions, iv->dt_ns), alpha);
-	e->memory.known_evictions_per_s =
-	    law_ewma(e->memory.known_evictions_per_s,
-		     iv->evictions_known ? law_rate(iv->evictions, iv->dt_ns) : 0, alpha);
-	if (has(iv, LAW_VALID_FAULTS)) {
-		uint64_t faults = law_delta(is->pgfault, e->last.pgfault);
-		uint64_t major = law_delta(is->pgmajfault, e->last.pgmajfault);
-
-		e->faults_per_s = law_ewma(e->faults_per_s, law_rate(faults, iv->dt_ns), alpha);
-		e->majfaults_per_s =
-		    law_ewma(e->majfaults_per_s, law_rate(major, iv->dt_ns), alpha);
-	}
-	e->memory.samples_per_s_8 =
-	    law_ewma(e->memory.samples_per_s_8,
-		     law_min(law_rate(iv->samples, iv->dt_ns), LAW_COUNT_CAP >> 8) << 8,
-		     law_alpha(iv->dt_ns, TAU_SAMPLES_NS));
-	if (inflow > e->memory.inflow_peak_per_s)
-		e->memory.inflow_peak_per_s = law_ewma(e->memory.inflow_peak_per_s, inflow, alpha);
-	else
-		e->memory.inflow_peak_per_s = law_ewma(e->memory.inflow_peak_per_s, inflow,
-						       law_alpha(iv->dt_ns, TAU_INFLOW_PEAK_NS));
+	rate_update(&m->refaults_12, iv->refaults, iv->dt_ns);
+	rate_update(&m->evictions_12, iv->evictions, iv->dt_ns);
+	rate_update(&m->known_evictions_12, iv->evictions_known ? iv->evictions : 0, iv->dt_ns);
+	e->refaults_per_s = m->refaults_12 >> RATE_SHIFT;
+	e->evictions_per_s = m->evictions_12 >> RATE_SHIFT;
+	m->samples_per_s_8 =
+	    law_ewma(m->samples_per_s_8, samples, law_alpha(iv->dt_ns, TAU_SAMPLES_NS));
+	m->inflow_peak_per_s = law_ewma(m->inflow_peak_per_s, inflow, law_alpha(iv->dt_ns, tau));
 }
 
 /* The most tasks that ran or waited at once, slowly forgotten: what a stall is a share of. */
@@ -186,7 +190,7 @@ static void stall_update(struct law_estimate *e, const struct interval *iv,
 	uint64_t alpha = law_alpha(iv->dt_ns, TAU_RATE_NS);
 	uint64_t task_ns = law_part(law_min(iv->dt_ns, 1ull << 44) * (m->parallelism_16 >> 4),
 				    1ull << 20); /* dt * T */
-	uint64_t reuse = refault_share(e);
+	uint64_t reuse = refault_share(m);
 	uint64_t psi = law_fraction(iv->psi_memory_ns, iv->dt_ns);
 	uint64_t io = (law_fraction(iv->psi_io_ns, iv->dt_ns) * reuse) >> LAW_ONE_SHIFT;
 	uint64_t cure = law_fraction(iv->cure_ns, task_ns);
@@ -211,9 +215,12 @@ static void cost_update(struct law_estimate *e)
 	uint64_t stall_ns_per_s =
 	    (e->memory.refault_stall * (e->memory.parallelism_16 >> 6) >> 10) * (LAW_S >> 6) >> 14;
 
-	e->refault_cost_ns = e->refaults_per_s == 0 ? DEFAULT_COST_NS
-						    : law_clamp(stall_ns_per_s / e->refaults_per_s,
-								COST_MIN_NS, COST_MAX_NS);
+	e->refault_cost_ns = DEFAULT_COST_NS;
+	if (e->memory.refaults_12 > 0)
+		e->refault_cost_ns =
+		    law_clamp((law_min(stall_ns_per_s, UINT64_MAX >> RATE_SHIFT) << RATE_SHIFT) /
+				  e->memory.refaults_12,
+			      COST_MIN_NS, COST_MAX_NS);
 }
 
 /* How busy the engine is when it is not stalled. Unknown CPU time counts as busy. */
@@ -353,7 +360,8 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 	limit_bytes = law_min(limit_bytes, LAW_BYTES_CAP);
 	e->dt_ns = dt_ns;
 	interval_measure(&e->memory, &e->last, sample, dt_ns, &iv);
-	rates_update(e, &iv, sample);
+	rates_update(e, &iv);
+	faults_update(e, &iv, sample);
 	parallelism_update(&e->memory, &iv);
 	stall_update(e, &iv, sample);
 	cost_update(e);

@@ -109,7 +109,9 @@ struct law_memory {
 	    psi_carry_io_ns; /* PSI totals come in lumps; see estimate.c */
 	uint64_t samples_per_s_8; /* EWMA of sampled refaults, 24.8 */
 	uint64_t inflow_peak_per_s; /* pages, slowly forgotten: how fast this engine can fill */
-	uint64_t known_evictions_per_s; /* EWMA of counted evictions only, no guesses */
+	/* EWMAs per second with 12 fractional bits, so that short intervals lose nothing */
+	uint64_t refaults_12, evictions_12, majfaults_12;
+	uint64_t known_evictions_12; /* counted ones only, no guesses */
 	uint64_t forget_ns; /* busy time not yet taken off the remembered side */
 	uint64_t stream_ns; /* for how long it has looked like a stream (up) or not (down) */
 	uint64_t reach_bytes; /* without distances: how far the curve is spread */
@@ -121,7 +123,7 @@ struct law_memory {
 	uint32_t above; /* sum of the curve above base */
 	uint32_t top; /* buckets at and above are zero */
 	bool distances_known; /* last.distance is of this engine's last fold */
-	uint64_t spare[6];
+	uint64_t spare[3];
 };
 
 /*

@@ -164,6 +164,12 @@ void law_marginal(const struct plan *p);
 
 /* How far every group is from its bounds: group_up, group_down. */
 void law_bound_flows(const struct plan *p);
+/*
+ * How much of `pages` may go from one engine to another, LAW_NO_ENGINE being free memory, without
+ * leaving the bounds of a group; and the note that it went. Need law_bound_flows().
+ */
+uint64_t law_flow(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages);
+void law_flowed(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages);
 /* Stalled seconds per second of work. */
 uint64_t law_stall_of(const struct law_estimate *est);
 /* Fills w->donor and w->receiver, w->offer from the donors; see policy_offer.c. */

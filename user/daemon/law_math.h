@@ -101,8 +101,8 @@ static inline uint64_t law_alpha(uint64_t dt_ns, uint64_t tau_ns)
 static inline uint64_t law_ewma(uint64_t old, uint64_t new, uint64_t alpha_16)
 {
 	if (new >= old)
-		return old + (((new - old) * alpha_16) >> 16);
-	return old - (((old - new) * alpha_16 + 0xffff) >> 16);
+		return old + (uint64_t)(((unsigned __int128)(new - old) * alpha_16) >> 16);
+	return old - (uint64_t)(((unsigned __int128)(old - new) * alpha_16 + 0xffff) >> 16);
 }
 
 /* Integer square root, rounded down. */

@@ -112,28 +112,42 @@ static uint64_t idle_of(const struct plan *p, uint32_t i)
 	return law_less(e->target, keep);
 }
 
-/* Memory that is given and not used costs nobody anything: taken from all who have it, evenly. */
-static uint64_t take_idle(const struct plan *p, uint64_t pages, uint32_t except)
+/*
+ * Memory that is given and not used costs nobody anything: taken from all who have it, evenly, for
+ * engine `to` (LAW_NO_ENGINE: to be free).
+ */
+static uint64_t take_idle(const struct plan *p, uint64_t pages, uint32_t to)
 {
 	struct law_workspace *w = p->w;
 	uint64_t idle = 0, got = 0, ratio;
 
 	for (uint32_t i = 0; i < w->n && pages > 0; i++)
-		idle += i == except ? 0 : idle_of(p, i);
+		idle += i == to ? 0 : law_flow(p, i, to, idle_of(p, i));
 	if (idle == 0)
 		return 0;
 	ratio = law_ratio_32(pages, idle);
 	for (uint32_t i = 0; i < w->n; i++) {
-		uint64_t part = i == except ? 0 : law_part(idle_of(p, i), ratio);
+		uint64_t part = i == to ? 0 : law_part(idle_of(p, i), ratio);
 
+		part = law_flow(p, i, to, part);
 		if (part == 0)
 			continue;
+		law_flowed(p, i, to, part);
 		w->engine[i].target -= part;
 		w->engine[i].moved = -1;
 		w->engine[i].reason = LAW_REASON_IDLE;
-		w->engine[i].peer = except;
+		w->engine[i].peer = to;
 		got += part;
 	}
+	return got;
+}
+
+/* Free memory for an engine, as far as its group may have more. */
+static uint64_t take_free(const struct plan *p, uint64_t pages, uint32_t to)
+{
+	uint64_t got = law_flow(p, LAW_NO_ENGINE, to, pages);
+
+	law_flowed(p, LAW_NO_ENGINE, to, got);
 	return got;
 }
 
@@ -143,7 +157,8 @@ static void give(struct plan_engine *e, uint64_t pages, enum law_reason reason)
 		return;
 	e->target += pages;
 	e->moved = 1;
-	e->reason = reason;
+	if (e->before > 0)
+		e->reason = reason;
 }
 
 /* Unreclaimable memory and its growth: never waits for evidence. */
@@ -191,10 +206,7 @@ static bool meets_limit(const struct plan *p, uint32_t i)
 static uint64_t grant_of(const struct plan *p, uint32_t i)
 {
 	const struct plan_engine *e = &p->w->engine[i];
-	uint32_t group = p->engine[i].group % LAW_GROUPS_MAX;
 
-	if (p->w->group_up[group] < p->w->bucket)
-		return 0; /* what it got, the projection would take from its group again */
 	return law_min(law_max(e->usage / GRANT_PART, 2 * p->w->bucket), e->hi - e->target);
 }
 
@@ -230,12 +242,11 @@ static void grant_free(const struct plan *p)
 
 	if (room == 0)
 		return;
-	law_bound_flows(p);
 	for (uint32_t i = 0; i < w->n; i++)
 		grants += meets_limit(p, i);
 	for (uint32_t i = 0; i < w->n && grants > 0; i++)
 		if (meets_limit(p, i))
-			give(&w->engine[i], law_min(grant_of(p, i), room / grants),
+			give(&w->engine[i], take_free(p, law_min(grant_of(p, i), room / grants), i),
 			     LAW_REASON_BURST);
 }
 
@@ -249,9 +260,8 @@ static void grant_urgent(const struct plan *p)
 	if (!divides(e) || e->target >= e->hi || p->estimate[p->urgent].streaming ||
 	    !plan_full(w, e))
 		return;
-	law_bound_flows(p);
 	ask = grant_of(p, p->urgent);
-	got = law_min(ask, law_free_pages(w));
+	got = take_free(p, law_min(ask, law_free_pages(w)), p->urgent);
 	got += take_idle(p, ask - got, p->urgent);
 	if (got < ask)
 		got += take_streams(p, ask - got);
@@ -275,6 +285,7 @@ static void refill_burst(const struct plan *p)
 void law_marginal(const struct plan *p)
 {
 	first_targets(p);
+	law_bound_flows(p);
 	if (p->urgent < p->n) {
 		grant_urgent(p);
 		return;

@@ -89,10 +89,37 @@ static void find_singles(const struct law_workspace *w, uint32_t reach, struct s
 /* Between groups memory flows only within both groups' bounds. */
 static bool may_flow(const struct plan *p, uint32_t from, uint32_t to)
 {
-	uint32_t a = p->engine[from].group % LAW_GROUPS_MAX;
-	uint32_t b = p->engine[to].group % LAW_GROUPS_MAX;
+	return law_flow(p, from, to, 1) > 0;
+}
 
-	return a == b || (p->w->group_down[a] > 0 && p->w->group_up[b] > 0);
+uint64_t law_flow(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages)
+{
+	uint32_t a = from < p->n ? p->engine[from].group % LAW_GROUPS_MAX : LAW_GROUPS_MAX;
+	uint32_t b = to < p->n ? p->engine[to].group % LAW_GROUPS_MAX : LAW_GROUPS_MAX;
+
+	if (a == b)
+		return pages;
+	if (a < LAW_GROUPS_MAX)
+		pages = law_min(pages, p->w->group_down[a]);
+	return b < LAW_GROUPS_MAX ? law_min(pages, p->w->group_up[b]) : pages;
+}
+
+void law_flowed(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages)
+{
+	struct law_workspace *w = p->w;
+
+	if (from < p->n) {
+		uint32_t a = p->engine[from].group % LAW_GROUPS_MAX;
+
+		w->group_up[a] += pages;
+		w->group_down[a] = law_less(w->group_down[a], pages);
+	}
+	if (to < p->n) {
+		uint32_t b = p->engine[to].group % LAW_GROUPS_MAX;
+
+		w->group_up[b] = law_less(w->group_up[b], pages);
+		w->group_down[b] += pages;
+	}
 }
 
 void law_bound_flows(const struct plan *p)
@@ -276,16 +303,8 @@ static uint64_t draw(const struct plan *p, struct plan_donor *d, uint64_t pages,
 {
 	struct law_workspace *w = p->w;
 	struct plan_engine *e = &w->engine[d->engine];
-	uint32_t a = p->engine[d->engine].group % LAW_GROUPS_MAX;
-	uint32_t b = p->engine[to].group % LAW_GROUPS_MAX;
 
-	if (a != b) {
-		pages = law_min(pages, law_min(w->group_down[a], w->group_up[b]));
-		w->group_down[a] -= pages;
-		w->group_up[a] += pages;
-		w->group_up[b] -= pages;
-		w->group_down[b] += pages;
-	}
+	pages = law_flow(p, d->engine, to, pages);
 	if (pages == 0)
 		return 0;
 	e->reason = LAW_REASON_DONATE;
@@ -296,6 +315,7 @@ static uint64_t draw(const struct plan *p, struct plan_donor *d, uint64_t pages,
 	e->target -= pages;
 	e->moved = -1;
 	e->peer = to;
+	law_flowed(p, d->engine, to, pages);
 	law_donor_price(p, d);
 	return pages;
 }
@@ -304,7 +324,6 @@ static void perform(const struct plan *p, const struct candidate *c)
 {
 	struct law_workspace *w = p->w;
 	uint32_t to = w->receiver[c->receiver].engine;
-	uint32_t group = p->engine[to].group % LAW_GROUPS_MAX;
 	struct plan_engine *r = &w->engine[to];
 	uint64_t want = law_min(c->buckets * w->bucket, step_pages(p, to));
 	uint64_t room = law_less(law_free_pages(w), w->burst);
@@ -312,8 +331,8 @@ static void perform(const struct plan *p, const struct candidate *c)
 	uint64_t got, ratio, most = 0;
 
 	want = law_min(want, r->hi - r->target);
-	got = law_min(law_min(room, want), w->group_up[group]);
-	w->group_up[group] -= got;
+	got = law_flow(p, LAW_NO_ENGINE, to, law_min(room, want));
+	law_flowed(p, LAW_NO_ENGINE, to, got);
 	ratio = law_ratio_32(want - got, take);
 	for (uint32_t i = 0; i < w->donors && take > 0; i++) {
 		struct plan_donor *d = &w->donor[i];

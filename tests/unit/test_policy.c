@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the policies decide on small hosts, each case by itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "user/daemon/law_internal.h"
+
+#define MIB     (1024ull * 1024)
+#define CEILING (1024 * MIB)
+#define BUCKET  (CEILING / LAW_BUCKETS)
+#define N_MAX   4
+#define ALL     ((1u << 9) - 1)
+
+/* A host whose engines keep doing the same thing: thrash at a distance, stream, idle, hold a heap.
+ */
+struct host {
+	struct law_params params;
+	uint32_t n;
+	struct law_engine engine[N_MAX];
+	struct law_sample sample[N_MAX];
+	struct law_estimate estimate[N_MAX];
+	struct law_decision decision[N_MAX];
+	struct law_state state;
+	uint64_t thrash_pages[N_MAX]; /* refault distance; 0: none */
+	uint64_t refaults_per_s[N_MAX];
+	bool streams[N_MAX], idles[N_MAX], fills[N_MAX], heap[N_MAX];
+	uint32_t urgent;
+	uint64_t now_ns;
+	struct law_workspace *workspace;
+};
+
+static struct host *host_new(uint32_t n)
+{
+	struct host *h = calloc(1, sizeof(*h));
+
+	assert_non_null(h);
+	h->n = n;
+	h->params =
+	    (struct law_params){ .ceiling_bytes = CEILING, .gamma_ppm = 1000000, .groups = 1 };
+	h->params.group[0] = (struct law_group){ .max_bytes = CEILING, .weight = 100 };
+	h->workspace = malloc(law_workspace_bytes(n));
+	assert_non_null(h->workspace);
+	h->now_ns = 1000 * LAW_S;
+	h->urgent = LAW_NO_ENGINE;
+	for (uint32_t i = 0; i < n; i++) {
+		h->engine[i] =
+		    (struct law_engine){ .max_bytes = CEILING, .weight = 100, .active = true };
+		h->sample[i].valid = ALL;
+		h->refaults_per_s[i] = 4000;
+	}
+	return h;
+}
+
+static void host_free(struct host *h)
+{
+	free(h->workspace);
+	free(h);
+}
+
+static unsigned int bin_of(uint64_t pages)
+{
+	unsigned int e = 63 - (unsigned int)__builtin_clzll(pages);
+
+	return (e - 1) * DISTANCE_SUB_BINS + (unsigned int)((pages >> (e - 2)) & 3);
+}
+
+static void act(struct host *h, uint32_t i, uint64_t dt_ns)
+{
+	struct law_sample *s = &h->sample[i];
+	uint64_t n = h->refaults_per_s[i] * (dt_ns / LAW_MS) / 1000;
+
+	if (!h->heap[i] && !h->fills[i])
+		s->usage_bytes = s->file_bytes = h->state.engine[i].target_bytes;
+	if (h->heap[i])
+		s->anon_bytes = s->unreclaimable_bytes = s->usage_bytes;
+	if (!h->idles[i])
+		s->cpu_ns += dt_ns / 2;
+	if (h->thrash_pages[i]) {
+		s->refault_file += n;
+		s->ghost_refaults += n;
+		s->distance[bin_of(h->thrash_pages[i])] += n;
+		s->stall_ns[STALL_REFAULT] += dt_ns / 2;
+	}
+	if (h->thrash_pages[i] || h->streams[i]) {
+		s->evictions += n;
+		s->pgsteal += n;
+	}
+}
+
+static void tick(struct host *h)
+{
+	uint64_t dt_ns = 100 * LAW_MS;
+
+	h->now_ns += dt_ns;
+	for (uint32_t i = 0; i < h->n; i++) {
+		act(h, i, dt_ns);
+		estimate_update(&h->estimate[i], &h->params, &h->engine[i], &h->sample[i],
+				h->state.engine[i].target_bytes, h->now_ns);
+	}
+	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
+		      h->now_ns, h->workspace, h->decision);
+}
+
+static void ticks(struct host *h, int count)
+{
+	for (int i = 0; i < count; i++)
+		tick(h);
+}
+
+static uint64_t target(const struct host *h, uint32_t i)
+{
+	return h->decision[i].target_bytes;
+}
+
+static uint64_t total(const struct host *h)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		sum += target(h, i);
+	return sum;
+}
+
+static void near(uint64_t value, uint64_t expected, uint64_t slack)
+{
+	assert_in_range(value, expected > slack ? expected - slack : 0, expected + slack);
+}
+
+/* Ticks until engine i's decision has this reason; fails after ten simulated seconds. */
+static void until(struct host *h, uint32_t i, enum law_reason reason)
+{
+	for (int t = 0; t < 100; t++) {
+		tick(h);
+		if (h->decision[i].reason == reason)
+			return;
+	}
+	fail_msg("engine %u never said %s", i, policy_reason_name(reason));
+}
+
+static void names_go_both_ways(void **state)
+{
+	for (int i = 0; i < LAW_POLICY_COUNT; i++)
+		assert_int_equal(policy_from_name(policy_name((enum law_policy)i)), i);
+	assert_int_equal(policy_from_name("best"), -1);
+	for (int i = 0; i < LAW_REASON_COUNT; i++)
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(policy_reason_name((enum law_reason)i),
+						policy_reason_name((enum law_reason)j));
+	assert_string_equal(policy_reason_name(LAW_REASON_COUNT), "unknown");
+}
+
+static void a_cold_host_is_divided_by_weight(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->engine[1].weight = 300;
+	tick(h);
+	near(target(h, 0), CEILING / 4, MIB);
+	near(target(h, 1), CEILING * 3 / 4, MIB);
+	assert_int_equal(h->decision[0].reason, LAW_REASON_START);
+	host_free(h);
+}
+
+static void a_restart_goes_on_with_the_targets_it_finds(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->state.engine[0].target_bytes = 700 * MIB;
+	h->state.engine[1].target_bytes = 300 * MIB;
+	tick(h);
+	assert_int_equal(target(h, 0), 700 * MIB);
+	assert_int_equal(target(h, 1), 300 * MIB);
+	host_free(h);
+}
+
+static void memory_goes_to_who_stalls_from_who_does_not(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = 8 * BUCKET / LAW_PAGE_BYTES;
+	until(h, 0, LAW_REASON_GAIN);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_DONATE);
+	assert_int_equal(h->decision[0].peer, 1);
+	assert_int_equal(h->decision[1].peer, 0);
+	assert_true(h->decision[0].gain_ppm > h->decision[1].loss_ppm);
+	ticks(h, 10);
+	assert_true(target(h, 0) > CEILING / 2);
+	assert_true(total(h) <= CEILING);
+	host_free(h);
+}
+
+static void a_step_is_never_more_than_a_sixteenth_per_quarter_second(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = 40 * BUCKET / LAW_PAGE_BYTES;
+	for (int t = 0; t < 100; t++) {
+		uint64_t before = t ? target(h, 0) : 0;
+
+		tick(h);
+		if (before)
+			assert_true(target(h, 0) <= before + CEILING / 16 * 100 / 250 + MIB);
+	}
+	assert_true(target(h, 0) > CEILING * 3 / 4);
+	host_free(h);
+}
+
+static void a_stream_gives_down_to_its_floor(void **state)
+{
+	struct host *h = host_new(3);
+
+	h->streams[1] = true;
+	h->thrash_pages[0] = 24 * BUCKET / LAW_PAGE_BYTES;
+	h->thrash_pages[2] = 24 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 300);
+	assert_true(h->decision[1].stream);
+	near(target(h, 1), CEILING / 64, 2 * BUCKET);
+	host_free(h);
+}
+
+static void a_minimum_holds_against_any_need(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->engine[1].min_bytes = 400 * MIB;
+	h->thrash_pages[0] = 8 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 300);
+	/* what is left above it is nearer than what engine 0 would need to gain anything */
+	assert_in_range(target(h, 1), 400 * MIB, 400 * MIB + 8 * BUCKET);
+	host_free(h);
+}
+
+static void a_maximum_holds_and_the_rest_is_not_wasted(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->engine[0].max_bytes = 200 * MIB;
+	h->thrash_pages[0] = h->thrash_pages[1] = 30 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 100);
+	assert_true(target(h, 0) <= 200 * MIB);
+	assert_true(total(h) >= CEILING - 2 * BUCKET);
+	host_free(h);
+}
+
+static void a_growing_heap_takes_file_cache_at_once(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->heap[1] = true;
+	h->sample[1].usage_bytes = 100 * MIB;
+	ticks(h, 20);
+	h->sample[1].usage_bytes = 700 * MIB;
+	tick(h);
+	assert_true(target(h, 1) >= 700 * MIB);
+	assert_true(h->decision[1].reason == LAW_REASON_FLOOR ||
+		    h->decision[1].reason == LAW_REASON_BURST);
+	assert_true(total(h) <= CEILING);
+	host_free(h);
+}
+
+static void floors_that_do_not_fit_let_nothing_grow(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->heap[0] = h->heap[1] = true;
+	h->sample[0].usage_bytes = h->sample[1].usage_bytes = 400 * MIB;
+	ticks(h, 20);
+	h->sample[0].usage_bytes = h->sample[1].usage_bytes = 700 * MIB;
+	tick(h);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(h->decision[i].reason, LAW_REASON_OVERCOMMITTED);
+		assert_true(target(h, i) <= h->decision[i].before_bytes);
+	}
+	host_free(h);
+}
+
+static void an_urgent_wake_grants_idle_memory_to_that_engine_alone(void **state)
+{
+	struct host *h = host_new(3);
+	uint64_t before;
+
+	h->fills[1] = h->fills[2] = true;
+	h->sample[1].usage_bytes = 10 * MIB;
+	h->sample[2].usage_bytes = 10 * MIB;
+	ticks(h, 5);
+	before = target(h, 0);
+	h->urgent = 0;
+	tick(h);
+	assert_true(target(h, 0) > before);
+	assert_int_equal(h->decision[0].reason, LAW_REASON_BURST);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_IDLE);
+	assert_true(total(h) <= CEILING);
+	host_free(h);
+}
+
+static void an_urgent_wake_takes_nothing_that_is_in_use(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = 30 * BUCKET / LAW_PAGE_BYTES;
+	tick(h); /* targets are set, and usage follows them from the next tick on */
+	h->urgent = 0;
+	ticks(h, 20);
+	assert_int_equal(h->decision[1].target_bytes, h->decision[1].before_bytes);
+	assert_int_equal(target(h, 1), CEILING / 2);
+	host_free(h);
+}
+
+static void a_foreign_limit_is_kept_and_the_rest_adapts(void **state)
+{
+	struct host *h = host_new(3);
+
+	h->engine[1].manual = true;
+	h->engine[1].manual_bytes = 600 * MIB;
+	h->thrash_pages[0] = 8 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 100);
+	assert_int_equal(target(h, 1), 600 * MIB);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_MANUAL);
+	assert_true(target(h, 0) + target(h, 2) <= 424 * MIB);
+	assert_true(target(h, 0) > 300 * MIB);
+	host_free(h);
+}
+
+static void who_has_not_used_what_it_has_gets_no_more(void **state)
+{
+	struct host *h = host_new(2);
+	uint64_t before;
+
+	h->thrash_pages[0] = 40 * BUCKET / LAW_PAGE_BYTES;
+	h->fills[0] = true;
+	h->sample[0].usage_bytes = h->sample[0].file_bytes = 300 * MIB;
+	until(h, 0, LAW_REASON_FILLING);
+	before = target(h, 0);
+	assert_true(before > h->sample[0].usage_bytes);
+	ticks(h, 50);
+	assert_int_equal(target(h, 0), before);
+	host_free(h);
+}
+
+static void a_handful_of_samples_moves_nothing(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = 8 * BUCKET / LAW_PAGE_BYTES;
+	h->refaults_per_s[0] = 0;
+	ticks(h, 20);
+	h->sample[0].refault_file += 5;
+	h->sample[0].ghost_refaults += 5;
+	h->sample[0].distance[bin_of(h->thrash_pages[0])] += 5;
+	tick(h);
+	assert_int_equal(h->decision[0].reason, LAW_REASON_NOISE);
+	ticks(h, 50);
+	assert_int_equal(target(h, 0), CEILING / 2);
+	host_free(h);
+}
+
+static void without_distances_growth_finds_its_own_end(void **state)
+{
+	struct host *h = host_new(2);
+
+	for (uint32_t i = 0; i < 2; i++)
+		h->sample[i].valid = ALL & ~(LAW_VALID_DISTANCES | LAW_VALID_LEDGER);
+	for (int t = 0; t < 200; t++) {
+		h->sample[0].refault_file += 400;
+		h->sample[0].pgsteal += 400;
+		h->sample[0].psi_io_some_ns += 60 * LAW_MS;
+		h->sample[0].psi_io_full_ns += 60 * LAW_MS;
+		tick(h);
+	}
+	assert_true(target(h, 0) > CEILING * 3 / 4);
+	host_free(h);
+}
+
+static void weight_buys_memory(void **state)
+{
+	uint64_t got[2];
+
+	for (int heavy = 0; heavy < 2; heavy++) {
+		struct host *h = host_new(2);
+
+		h->engine[0].weight = heavy ? 1000 : 100;
+		h->state.engine[0].target_bytes = h->state.engine[1].target_bytes = CEILING / 2;
+		for (int t = 0; t < 200; t++) {
+			/* equal engines whose need for more is endless */
+			h->thrash_pages[0] = h->thrash_pages[1] =
+			    (8 + t % 40) * BUCKET / LAW_PAGE_BYTES;
+			tick(h);
+		}
+		got[heavy] = target(h, 0);
+		host_free(h);
+	}
+	assert_true(got[1] > got[0] + CEILING / 16);
+}
+
+static void groups_keep_to_their_bounds_and_trade_inside(void **state)
+{
+	struct host *h = host_new(4);
+
+	h->params.groups = 2;
+	h->params.group[0] = (struct law_group){ .max_bytes = 400 * MIB, .weight = 100 };
+	h->params.group[1] = (struct law_group){ .max_bytes = CEILING, .weight = 100 };
+	h->engine[2].group = h->engine[3].group = 1;
+	h->thrash_pages[0] = 8 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 200);
+	assert_true(target(h, 0) + target(h, 1) <= 400 * MIB);
+	assert_true(target(h, 0) + target(h, 1) >= 390 * MIB);
+	assert_true(target(h, 0) > 300 * MIB); /* from its own group's other engine */
+	host_free(h);
+}
+
+static void a_group_at_its_maximum_does_not_churn(void **state)
+{
+	struct host *h = host_new(4);
+
+	h->params.groups = 2;
+	h->params.group[0] = (struct law_group){ .max_bytes = 256 * MIB, .weight = 100 };
+	h->params.group[1] = (struct law_group){ .max_bytes = CEILING, .weight = 100 };
+	h->engine[2].group = h->engine[3].group = 1;
+	h->thrash_pages[0] = h->thrash_pages[1] = 40 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 100);
+	for (int t = 0; t < 100; t++) {
+		tick(h);
+		near(target(h, 0), h->decision[0].before_bytes, LAW_PAGE_BYTES);
+		near(target(h, 2), h->decision[2].before_bytes, LAW_PAGE_BYTES);
+	}
+	host_free(h);
+}
+
+static void a_group_minimum_is_filled(void **state)
+{
+	struct host *h = host_new(4);
+
+	h->params.groups = 2;
+	h->params.group[0] = (struct law_group){ .max_bytes = CEILING, .weight = 100 };
+	h->params.group[1] =
+	    (struct law_group){ .min_bytes = 600 * MIB, .max_bytes = CEILING, .weight = 100 };
+	h->engine[2].group = h->engine[3].group = 1;
+	h->thrash_pages[0] = h->thrash_pages[1] = 40 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 200);
+	assert_true(target(h, 2) + target(h, 3) + 64 * LAW_PAGE_BYTES >= 600 * MIB);
+	host_free(h);
+}
+
+static void a_used_burst_reserve_comes_back_from_idle_memory(void **state)
+{
+	struct host *h = host_new(3);
+	uint64_t burst = 128 * MIB;
+
+	h->params.burst_bytes = burst;
+	h->heap[0] = true;
+	h->sample[0].usage_bytes = 100 * MIB;
+	h->fills[1] = true;
+	h->sample[1].usage_bytes = h->sample[1].file_bytes = 50 * MIB;
+	ticks(h, 5);
+	assert_true(total(h) <= CEILING - burst);
+	h->sample[0].usage_bytes = target(h, 0) + 90 * MIB;
+	tick(h);
+	assert_true(target(h, 0) >= h->sample[0].usage_bytes);
+	assert_true(total(h) > CEILING - burst / 2);
+	ticks(h, 100); /* up to half of it is not worth a decision */
+	assert_true(total(h) <= CEILING - burst / 2);
+	host_free(h);
+}
+
+static void a_newcomer_does_not_turn_the_host_over(void **state)
+{
+	struct host *h = host_new(3);
+
+	h->engine[2].active = false;
+	h->thrash_pages[0] = 20 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 50);
+	h->engine[2].active = true;
+	tick(h);
+	assert_int_equal(h->decision[2].reason, LAW_REASON_START);
+	assert_true(target(h, 2) >= CEILING / 64 - MIB);
+	assert_true(target(h, 2) <= CEILING / 8);
+	assert_true(target(h, 0) + 2 * BUCKET >= h->decision[0].before_bytes);
+	host_free(h);
+}
+
+static void who_leaves_gives_back_everything(void **state)
+{
+	struct host *h = host_new(2);
+
+	ticks(h, 10);
+	h->engine[1].active = false;
+	h->thrash_pages[0] = 60 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 100);
+	assert_int_equal(target(h, 1), 0);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_INACTIVE);
+	assert_true(target(h, 0) >= CEILING - 2 * BUCKET);
+	host_free(h);
+}
+
+static void static_shares_follow_weights_of_engine_and_group(void **state)
+{
+	struct host *h = host_new(4);
+
+	h->params.policy = LAW_POLICY_STATIC;
+	h->params.groups = 2;
+	h->params.group[0] = (struct law_group){ .max_bytes = CEILING, .weight = 100 };
+	h->params.group[1] = (struct law_group){ .max_bytes = CEILING, .weight = 300 };
+	h->engine[1].group = h->engine[2].group = h->engine[3].group = 1;
+	h->engine[3].weight = 200;
+	h->thrash_pages[0] = 40 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 50);
+	near(target(h, 0), 256 * MIB, MIB);
+	near(target(h, 1), 192 * MIB, MIB);
+	near(target(h, 3), 384 * MIB, MIB);
+	host_free(h);
+}
+
+static void proportional_shares_follow_usage(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->params.policy = LAW_POLICY_PROPORTIONAL;
+	h->fills[0] = h->fills[1] = true;
+	h->sample[0].usage_bytes = 300 * MIB;
+	h->sample[1].usage_bytes = 100 * MIB;
+	ticks(h, 1000);
+	near(target(h, 0), CEILING * 3 / 4, 2 * MIB);
+	near(target(h, 1), CEILING / 4, 2 * MIB);
+	host_free(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_go_both_ways),
+		cmocka_unit_test(a_cold_host_is_divided_by_weight),
+		cmocka_unit_test(a_restart_goes_on_with_the_targets_it_finds),
+		cmocka_unit_test(memory_goes_to_who_stalls_from_who_does_not),
+		cmocka_unit_test(a_step_is_never_more_than_a_sixteenth_per_quarter_second),
+		cmocka_unit_test(a_stream_gives_down_to_its_floor),
+		cmocka_unit_test(a_minimum_holds_against_any_need),
+		cmocka_unit_test(a_maximum_holds_and_the_rest_is_not_wasted),
+		cmocka_unit_test(a_growing_heap_takes_file_cache_at_once),
+		cmocka_unit_test(floors_that_do_not_fit_let_nothing_grow),
+		cmocka_unit_test(an_urgent_wake_grants_idle_memory_to_that_engine_alone),
+		cmocka_unit_test(an_urgent_wake_takes_nothing_that_is_in_use),
+		cmocka_unit_test(a_foreign_limit_is_kept_and_the_rest_adapts),
+		cmocka_unit_test(who_has_not_used_what_it_has_gets_no_more),
+		cmocka_unit_test(a_handful_of_samples_moves_nothing),
+		cmocka_unit_test(without_distances_growth_finds_its_own_end),
+		cmocka_unit_test(weight_buys_memory),
+		cmocka_unit_test(groups_keep_to_their_bounds_and_trade_inside),
+		cmocka_unit_test(a_group_at_its_maximum_does_not_churn),
+		cmocka_unit_test(a_group_minimum_is_filled),
+		cmocka_unit_test(a_used_burst_reserve_comes_back_from_idle_memory),
+		cmocka_unit_test(a_newcomer_does_not_turn_the_host_over),
+		cmocka_unit_test(who_leaves_gives_back_everything),
+		cmocka_unit_test(static_shares_follow_weights_of_engine_and_group),
+		cmocka_unit_test(proportional_shares_follow_usage),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}
