@@ -99,10 +99,10 @@ events_of_kind() {
 
 	sensors_start "$CG/a"
 	need_sensor children
-	for i in 1 2 3 4; do
+	for i in 1 2 3 4 5; do
 		(cd "$CG/a" && seq 400 | xargs mkdir && seq 400 | xargs rmdir)
 	done
 	ask read
 	[ "$(jq .dropped <<<"$answer")" -gt 0 ]
-	[ $(($(jq .dropped <<<"$answer") + $(events_of_kind cgroup-new))) -eq 1600 ]
+	[ $(($(jq .dropped <<<"$answer") + $(events_of_kind cgroup-new))) -eq 2000 ]
 }

@@ -58,7 +58,7 @@ timed() {
 	[ "$(field 0 majfault_count)" -lt 20 ]
 }
 
-@test "swapping in is a major fault with a time" {
+@test "swapping in is a major fault, with a time where do_swap_page can be seen" {
 	[ -n "$(awk 'NR > 1' /proc/swaps)" ] || skip "this machine has no swap on"
 	sensors_start "$CG/a"
 	need_sensor faults
@@ -76,5 +76,6 @@ timed() {
 			near "$(field 0 majfault_count)" "$(stat_of "$CG/a" pgmajfault)" 50000
 	}
 	wait_for 60 is_back
-	[ "$(timed 0)" -gt 0 ]
+	# 6.1 reads zram past the block layer, where the tracepoint variant sees no start
+	[ "$(variant faults)" = tracepoint ] || [ "$(timed 0)" -gt 0 ]
 }
