@@ -78,6 +78,8 @@ load_src := $(wildcard tests/load/*.c)
 load_bin := $(patsubst tests/load/%.c,$(BUILD)/tests/load/%,$(load_src))
 tools_src := $(wildcard tests/tools/*.c)
 tools_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(tools_src))
+example_src := $(wildcard examples/*.c)
+example_bin := $(patsubst examples/%.c,$(BUILD)/examples/%,$(example_src))
 bench_src := $(wildcard bench/*.c)
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
 # everything of the daemon and the CLI but their main(), for unit tests and benches
@@ -222,7 +224,14 @@ fuzz: $(fuzz_bin) ## any bytes as input, FUZZ_SECONDS= for each program (clang)
 		grep stat:: $$log; \
 	done
 
-tests: $(unit_bin) $(load_bin) $(tools_bin) all
+# as an engine's author would compile them
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libbarostat.a
+	@mkdir -p $(@D)
+	$(call say,EXAMPLE,$<)
+	$(Q)$(CC) -std=c99 -pedantic -D_DEFAULT_SOURCE -Iinclude $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP -MF $@.d \
+		$(ldflags) -o $@ $< $(BUILD)/libbarostat.a
+
+tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) all
 unit-tests: $(unit_bin) $(tools_bin)
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:

@@ -18,7 +18,6 @@ setup() {
 		number=$(awk -F: '$2 ~ /(^|,)memory(,|$)/ {print $1}' /proc/self/cgroup)
 	fi
 	mkdir "$memory/$name" "$memory/$name/child" "$memory/$name-other"
-	cc -std=c99 -D_DEFAULT_SOURCE -Iinclude examples/watch.c "$build/libbarostat.a" -o "$scratch/watch"
 	mkfifo "$scratch/orders"
 	"$build/tests/tools/page_publish" "$scratch/pressure" <"$scratch/orders" >"$scratch/answers" 2>&1 3>&- &
 	publisher=$!
@@ -43,7 +42,7 @@ published() {
 watch_in() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	run env BAROSTAT_PAGE="$scratch/pressure" \
-		sh -c 'echo $$ >"$1/cgroup.procs" && exec "$2" - 1' sh "$1" "$scratch/watch"
+		sh -c 'echo $$ >"$1/cgroup.procs" && exec "$2" - 1' sh "$1" "$build/examples/watch"
 }
 
 @test "a process in an engine's cgroup finds its engine" {
