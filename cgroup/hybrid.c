@@ -27,10 +27,22 @@ const struct cg_names cg_hybrid_names = {
 
 /* -- life -- */
 
+/* libcgroup knows the unified tree only through the controllers that are left on it. */
+static int make_twin(int psi_fd, const char *path)
+{
+	unsigned int existing = cg_tree_depth_existing(psi_fd, path);
+	bool created;
+	int r = cg_tree_make(psi_fd, path, &created);
+
+	if (r < 0)
+		cg_tree_unmake(psi_fd, path, existing);
+	return r;
+}
+
 static int hybrid_create(struct cg_backend *b, const char *path, bool *ret_created)
 {
 	unsigned int existing = cg_tree_depth_existing(b->memory_fd, path);
-	bool existed = cg_tree_exists(b->memory_fd, path), twin_created;
+	bool existed = cg_tree_exists(b->memory_fd, path);
 	int r;
 
 	if (b->fake)
@@ -38,10 +50,9 @@ static int hybrid_create(struct cg_backend *b, const char *path, bool *ret_creat
 	r = cg_lib_open(b->memory_fd);
 	if (r < 0)
 		return r;
-	r = cg_lib_create(path);
-	/* libcgroup knows the unified tree only through the controllers that are left on it. */
+	r = cg_lib_create(path, b->memory_fd);
 	if (!r && b->psi_fd >= 0)
-		r = cg_tree_make(b->psi_fd, path, &twin_created);
+		r = make_twin(b->psi_fd, path);
 	if (r < 0) {
 		cg_tree_unmake(b->memory_fd, path, existing);
 		return r;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "cgroup/tree.h"
 #include "user/common/cleanup.h"
 
 #define CONTROLLER "memory"
@@ -99,9 +100,10 @@ static int describe(const char *path, struct cgroup **ret)
 	return 0;
 }
 
-int cg_lib_create(const char *path)
+int cg_lib_create(const char *path, int memory_fd)
 {
 	_cleanup_(cleanup_cgroup) struct cgroup *g = NULL;
+	bool created;
 	int r;
 	LOCKED;
 
@@ -111,7 +113,11 @@ int cg_lib_create(const char *path)
 	r = describe(path, &g);
 	if (r < 0)
 		return r;
-	return translate(cgroup_create_cgroup(g, 1));
+	r = cgroup_create_cgroup(g, 1);
+	/* Its word for whatever mkdir said: ask mkdir. */
+	if (r == ECGROUPNOTALLOWED)
+		return cg_tree_make(memory_fd, path, &created);
+	return translate(r);
 }
 
 int cg_lib_delete(const char *path, int memory_fd)

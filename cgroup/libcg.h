@@ -11,7 +11,7 @@
 
 int cg_lib_open(int memory_fd);
 /* Missing parents too. 0 when it exists already. */
-int cg_lib_create(const char *path);
+int cg_lib_create(const char *path, int memory_fd);
 /* Removes it if it has neither tasks nor children, else -EBUSY, on v1 too. */
 int cg_lib_delete(const char *path, int memory_fd);
 /* Moves a process on v2. On v1 it moves one thread only: not used there. */

@@ -70,7 +70,7 @@ static int make(struct cg_backend *b, const char *path)
 	r = cg_tree_each_ancestor(path, enable_memory, b);
 	if (r < 0)
 		return r;
-	r = cg_lib_create(path);
+	r = cg_lib_create(path, b->memory_fd);
 	if (r < 0)
 		return r;
 	/* It reports success for a cgroup without the controller. */

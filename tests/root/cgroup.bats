@@ -152,6 +152,25 @@ below_mib() {
 	"$ctl" show "$top/x/y"
 }
 
+@test "create enables the memory controller in a root that has it off" {
+	# nobody else's cgroups may be touched, and all of them hang on the root
+	[[ ${CHECK_ENVIRONMENT:-} == 6.* ]] || skip "needs a guest of its own"
+	echo -memory >"$memory_mount/cgroup.subtree_control"
+	run -0 "$ctl" create "$top/a"
+	"$ctl" show "$top/a"
+	grep -qw memory "$memory_mount/cgroup.subtree_control"
+}
+
+@test "a create that the kernel stops half-way leaves nothing behind" {
+	"$ctl" create "$top"
+	echo 1 >"$psi_mount/$top/cgroup.max.depth"
+	run -1 "$ctl" create "$top/a/b/c"
+	[ "$output" = "cgctl: EAGAIN" ]
+	[ ! -e "$psi_mount/$top/a" ]
+	[ ! -e "$memory_mount/$top/a" ]
+	run -0 "$ctl" create "$top/a"
+}
+
 @test "create below a cgroup that has processes is refused and leaves nothing behind" {
 	needs_v2
 	"$ctl" create "$top"
