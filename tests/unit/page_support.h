@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,18 +56,20 @@ static inline int page_dir_setup(void **state)
 	return 0;
 }
 
+static inline int page_remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+/* All of it: a test that failed may have left more than it meant to. */
 static inline int page_dir_teardown(void **state)
 {
-	static const char *const suffixes[] = { "", ".lock", ".new", ".cgroup", ".mounts" };
 	struct page_dir *d = *state;
 
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		char path[PATH_MAX + 32];
-
-		page_path(path, sizeof(path), d->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(d->dir);
+	nftw(d->dir, page_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	free(d);
 	return 0;
 }

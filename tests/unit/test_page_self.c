@@ -75,14 +75,6 @@ static int tree_teardown(void **state)
 	struct tree *t = *state;
 	void *dir = t->d;
 
-	for (size_t i = sizeof(dirs) / sizeof(dirs[0]); i-- > 0;) {
-		char path[PATH_MAX + 64];
-
-		page_path(path, sizeof(path), t->v1, dirs[i]);
-		rmdir(path);
-		page_path(path, sizeof(path), t->v2, dirs[i]);
-		rmdir(path);
-	}
 	baro_page_close(t->page);
 	page_writer_close(t->w, true);
 	page_dir_teardown(&dir);
