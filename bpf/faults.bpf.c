@@ -13,8 +13,8 @@
  * for a page somebody else was already reading, less those of get_user_pages() (mlock, O_DIRECT).
  * The time misses what comes before the start, about 1 us. A fault whose start was not seen is
  * counted without a time: waits for another's read; faults taken inside a system call (file pages);
- * zswap hits on the tracepoint rung. So sum(latency[]) <= count, and majfault_ns belongs to
- * latency[].
+ * on the tracepoint rung zswap hits, and zram before 6.3, which is read past the block layer. So
+ * sum(latency[]) <= count, and majfault_ns belongs to latency[].
  */
 #include "bpf/shared.bpf.h"
 
