@@ -246,9 +246,15 @@ static void an_idle_engine_forgets_nothing(void **state)
 	uint32_t before[LAW_BUCKETS];
 
 	refault(&b, 4 * BUCKET / LAW_PAGE_BYTES, 20, 100 * LAW_MS);
+	/* it grew past what it needed: the curve is inside now, remembered */
+	b.s.usage_bytes = b.limit_bytes = 48 * BUCKET;
+	b.s.evictions++;
+	tick(&b, 100 * LAW_MS);
+	assert_int_equal(b.e.base_bytes, 48 * BUCKET);
 	memcpy(before, b.e.curve, sizeof(before));
 	for (int i = 0; i < 3600; i++)
 		tick(&b, LAW_S);
+	assert_true(sum(&b.e, 0, 48) > 0);
 	assert_memory_equal(before, b.e.curve, sizeof(before));
 	assert_true(b.e.busy_ppm < 10000);
 	assert_true(b.e.idle_bytes >= 31 * BUCKET);

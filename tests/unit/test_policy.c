@@ -26,6 +26,7 @@ struct host {
 	struct law_decision decision[N_MAX];
 	struct law_state state;
 	uint64_t thrash_pages[N_MAX]; /* refault distance; 0: none */
+	unsigned int near_and_far[N_MAX]; /* that many distances up to thrash_pages, evenly */
 	uint64_t refaults_per_s[N_MAX];
 	bool streams[N_MAX], idles[N_MAX], fills[N_MAX], heap[N_MAX];
 	uint32_t urgent;
@@ -82,7 +83,10 @@ static void act(struct host *h, uint32_t i, uint64_t dt_ns)
 	if (h->thrash_pages[i]) {
 		s->refault_file += n;
 		s->ghost_refaults += n;
-		s->distance[bin_of(h->thrash_pages[i])] += n;
+		for (unsigned int k = 0; k <= h->near_and_far[i]; k++)
+			s->distance[bin_of(h->thrash_pages[i] * (k + 1) /
+					   (h->near_and_far[i] + 1))] +=
+			    n / (h->near_and_far[i] + 1);
 		s->stall_ns[STALL_REFAULT] += dt_ns / 2;
 	}
 	if (h->thrash_pages[i] || h->streams[i]) {
@@ -162,6 +166,20 @@ static void a_cold_host_is_divided_by_weight(void **state)
 	near(target(h, 0), CEILING / 4, MIB);
 	near(target(h, 1), CEILING * 3 / 4, MIB);
 	assert_int_equal(h->decision[0].reason, LAW_REASON_START);
+	host_free(h);
+}
+
+static void the_weight_of_a_group_counts_for_its_engines(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->params.groups = 2;
+	h->params.group[0] = (struct law_group){ .max_bytes = CEILING, .weight = 100 };
+	h->params.group[1] = (struct law_group){ .max_bytes = CEILING, .weight = 300 };
+	h->engine[1].group = 1;
+	tick(h);
+	near(target(h, 0), CEILING / 4, MIB);
+	near(target(h, 1), CEILING * 3 / 4, MIB);
 	host_free(h);
 }
 
@@ -293,6 +311,8 @@ static void an_urgent_wake_grants_idle_memory_to_that_engine_alone(void **state)
 	assert_true(target(h, 0) > before);
 	assert_int_equal(h->decision[0].reason, LAW_REASON_BURST);
 	assert_int_equal(h->decision[1].reason, LAW_REASON_IDLE);
+	for (uint32_t i = 0; i < 3; i++) /* what one got, the others gave: nothing to cut */
+		assert_int_equal(h->decision[i].clamps, 0);
 	assert_true(total(h) <= CEILING);
 	host_free(h);
 }
@@ -372,6 +392,23 @@ static void without_distances_growth_finds_its_own_end(void **state)
 		tick(h);
 	}
 	assert_true(target(h, 0) > CEILING * 3 / 4);
+	host_free(h);
+}
+
+static void a_small_gain_does_not_pay_for_a_great_loss(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = h->thrash_pages[1] = 4 * BUCKET / LAW_PAGE_BYTES;
+	h->near_and_far[0] = h->near_and_far[1] = 7;
+	h->engine[0].weight = 10;
+	h->engine[1].max_bytes = 960 * MIB; /* what it has: it wants more, and may not have it */
+	h->state.engine[0].target_bytes = 64 * MIB;
+	h->state.engine[1].target_bytes = 960 * MIB;
+	for (int t = 0; t < 400; t++) {
+		tick(h);
+		assert_int_equal(target(h, 1), 960 * MIB);
+	}
 	host_free(h);
 }
 
@@ -533,6 +570,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_go_both_ways),
 		cmocka_unit_test(a_cold_host_is_divided_by_weight),
+		cmocka_unit_test(the_weight_of_a_group_counts_for_its_engines),
 		cmocka_unit_test(a_restart_goes_on_with_the_targets_it_finds),
 		cmocka_unit_test(memory_goes_to_who_stalls_from_who_does_not),
 		cmocka_unit_test(a_step_is_never_more_than_a_sixteenth_per_quarter_second),
@@ -547,6 +585,7 @@ int main(void)
 		cmocka_unit_test(who_has_not_used_what_it_has_gets_no_more),
 		cmocka_unit_test(a_handful_of_samples_moves_nothing),
 		cmocka_unit_test(without_distances_growth_finds_its_own_end),
+		cmocka_unit_test(a_small_gain_does_not_pay_for_a_great_loss),
 		cmocka_unit_test(weight_buys_memory),
 		cmocka_unit_test(groups_keep_to_their_bounds_and_trade_inside),
 		cmocka_unit_test(a_group_at_its_maximum_does_not_churn),
