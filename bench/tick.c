@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -111,7 +113,26 @@ static int write_config(const char *path, unsigned int engines)
 	return fclose(f);
 }
 
-/* A few pages of cache and a fault or two in every cgroup, as in real life. */
+static pid_t resident;
+
+/* Touches memory of every kind, in amounts that tell the kinds apart. */
+static void touch_all_kinds(const char *file)
+{
+	static const size_t anon = 3 << 20, shared = 5 << 18, mapped = 96 << 10;
+	char *a = mmap(NULL, anon, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *s = mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = open(file, O_RDWR | O_CLOEXEC);
+	char *m = mmap(NULL, mapped, PROT_READ, MAP_SHARED, fd, 0);
+
+	for (size_t i = 0; a != MAP_FAILED && i < anon; i += 4096)
+		a[i] = 1;
+	for (size_t i = 0; s != MAP_FAILED && i < shared; i += 4096)
+		s[i] = 1;
+	for (size_t i = 0; m != MAP_FAILED && i < mapped; i += 4096)
+		a[i] = m[i];
+}
+
+/* Some cache in every cgroup and a process in the first, as in real life. */
 static void populate(struct daemon *d)
 {
 	char path[sizeof(dir) + 32];
@@ -120,17 +141,27 @@ static void populate(struct daemon *d)
 	for_each_engine (d, e) {
 		pid_t pid = fork();
 
+		snprintf(path, sizeof(path), "%s/data.%u", dir, e->slot);
 		if (pid == 0) {
 			int fd;
 
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			cg_attach(d->backend, e->conf->cgroup, getpid());
-			snprintf(path, sizeof(path), "%s/data.%u", dir, e->slot);
 			fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
 			memset(data, (int)e->slot, sizeof(data));
-			_exit(fd < 0 || write(fd, data, sizeof(data)) < 0);
+			if (fd < 0 || write(fd, data, sizeof(data)) < 0)
+				_exit(1);
+			if (e->slot == 0) {
+				touch_all_kinds(path);
+				raise(SIGSTOP);
+				pause();
+			}
+			_exit(0);
 		}
 		if (pid > 0)
-			waitpid(pid, NULL, 0);
+			waitpid(pid, NULL, e->slot == 0 ? WUNTRACED : 0);
+		if (e->slot == 0)
+			resident = pid;
 	}
 }
 
@@ -173,6 +204,10 @@ static void close_daemon(struct daemon *d)
 	for (uint32_t i = 0; i < d->slots_used; i++) {
 		snprintf(path, sizeof(path), "%s/data.%u", dir, i);
 		unlink(path);
+	}
+	if (resident > 0) {
+		kill(resident, SIGKILL);
+		waitpid(resident, NULL, 0);
 	}
 	daemon_fini(d);
 	cg_backend_close(d->backend);

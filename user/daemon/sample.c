@@ -162,6 +162,9 @@ static int read_files(struct engine *e, struct law_sample *s, bool stat_known, b
 		s->psi_io_full_ns = pressure.full_ns;
 		s->valid |= LAW_VALID_PSI_IO;
 	}
+	pressure_window_add(&e->window_memory, s->psi_memory_some_ns, s->psi_memory_full_ns,
+			    now_ns);
+	pressure_window_add(&e->window_io, s->psi_io_some_ns, s->psi_io_full_ns, now_ns);
 	if (cg_node_cpu(e->node, &s->cpu_ns) == 0)
 		s->valid |= LAW_VALID_CPU;
 	return 0;
@@ -201,9 +204,6 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_
 		if (r < 0)
 			return r;
 	}
-	pressure_window_add(&e->window_memory, s->psi_memory_some_ns, s->psi_memory_full_ns,
-			    now_ns);
-	pressure_window_add(&e->window_io, s->psi_io_some_ns, s->psi_io_full_ns, now_ns);
 	set_unreclaimable(d, e, s, now_ns);
 	return 0;
 }
