@@ -214,7 +214,8 @@ targets_fit() {
 	tell idle anon 60
 	tell idle free
 	tell r loop "$dir/data"
-	grown() { [ "$(engine a .target_bytes)" -ge $((170 * 1048576)) ]; }
+	# by usage: under a hard limit it cannot be above the target, and a soft one need not grow so far
+	grown() { [ "$(engine a .usage_bytes)" -ge $((170 * 1048576)) ]; }
 	wait_for 40 grown
 	tell r stop
 	cli explain a
