@@ -74,6 +74,15 @@ fill() {
 	stop "$pid"
 }
 
+# no_swap CGROUP: its anonymous memory cannot be reclaimed, even where swap is on
+no_swap() {
+	if [ "$kind" = hybrid ]; then
+		echo 0 >"$memory_mount/$1/memory.swappiness"
+	elif [ -e "$memory_mount/$1/memory.swap.max" ]; then
+		echo 0 >"$memory_mount/$1/memory.swap.max"
+	fi
+}
+
 needs_v2() {
 	[ "$kind" = v2 ] || skip "needs cgroup v2 memory"
 }
@@ -283,6 +292,7 @@ below_mib() {
 
 @test "an OOM kill is counted" {
 	"$ctl" create "$top"
+	no_swap "$top"
 	"$ctl" set "$top" max 16M
 	run "$ctl" run "$top" "$ctl" hog-anon 64M
 	[ "$status" = 137 ]
@@ -331,6 +341,7 @@ below_mib() {
 @test "v1 refuses a limit below what cannot be reclaimed and keeps the old one" {
 	[ "$kind" = hybrid ] || skip "needs the v1 memory hierarchy"
 	"$ctl" create "$top"
+	no_swap "$top"
 	"$ctl" set "$top" max 200M
 	start "$top" hog-anon 64M
 	run -1 "$ctl" set "$top" max 32M
@@ -378,10 +389,8 @@ below_mib() {
 }
 
 @test "a shrink against memory that cannot be reclaimed stops, and kills nobody" {
-	if [ "$has_swap" = 1 ]; then
-		skip "swap is on: anonymous memory can be reclaimed"
-	fi
 	"$ctl" create "$top"
+	no_swap "$top"
 	"$ctl" set "$top" max 200M
 	start "$top" hog-anon 64M
 	for which in max $([ "$kind" = hybrid ] || echo high); do
@@ -395,10 +404,8 @@ below_mib() {
 }
 
 @test "a shrink takes the cache and leaves the anonymous memory" {
-	if [ "$has_swap" = 1 ]; then
-		skip "swap is on: anonymous memory can be reclaimed"
-	fi
 	"$ctl" create "$top"
+	no_swap "$top"
 	start "$top" hog-anon 64M
 	start "$top" hog-file "$work/hog.data" 64M
 	run -0 "$ctl" shrink "$top" max 80M 8M 72M
@@ -406,6 +413,19 @@ below_mib() {
 	kill -0 "$pid"
 	[ "$(fact "$top" events.oom_kill)" = 0 ]
 	[ "$(fact "$top" stat.anon)" -ge $((64 << 20)) ]
+}
+
+@test "with swap on a shrink takes anonymous memory too, and what was swapped is counted" {
+	[ "$has_swap" = 1 ] || skip "this machine has no swap on"
+	"$ctl" create "$top"
+	start "$top" hog-anon 64M
+	run -0 "$ctl" shrink "$top" max 32M 8M 0
+	[ "$(value max)" = $((32 << 20)) ]
+	run -0 "$ctl" show "$top"
+	[ "$(value usage)" -le $((32 << 20)) ]
+	[ "$(value stat.swap)" -ge $((28 << 20)) ]
+	[ "$(value events.oom_kill)" = 0 ]
+	kill -0 "$pid"
 }
 
 @test "reclaim frees about what was asked and says how much" {
