@@ -76,7 +76,7 @@ teardown() {
 @test "the status shows what the cgroup files say" {
 	start
 	echo $((300 << 20)) >"$tree/barostat/pg/memory.current"
-	wait_for 10 engine_is pg .usage_bytes $((300 << 20))
+	wait_for 20 engine_is pg .usage_bytes $((300 << 20))
 	engine_is pg .state active
 	engine_is pg .min_bytes $((64 << 20))
 	engine_is rocks .max_bytes $((512 << 20))
@@ -157,12 +157,12 @@ teardown() {
 		[engine redis]
 	CONF
 	kill -HUP "${fakes[-1]}"
-	wait_for 10 engine_is pg .min_bytes $((128 << 20))
-	wait_for 10 engine_is redis .state active
+	wait_for 20 engine_is pg .min_bytes $((128 << 20))
+	wait_for 20 engine_is redis .state active
 	[ -z "$(engine rocks .name)" ]
 	write_conf 'weight = 1' </dev/null
 	kill -HUP "${fakes[-1]}"
-	wait_for 10 logged "unknown key 'weight'"
+	wait_for 20 logged "unknown key 'weight'"
 	engine_is pg .min_bytes $((128 << 20))
 	engine_is redis .state active
 }
@@ -191,35 +191,35 @@ teardown() {
 @test "after SIGKILL the page's lease runs out and a restart goes on" {
 	start
 	kill -KILL "${fakes[-1]}"
-	wait_for 5 gone "${fakes[-1]}"
+	wait_for 20 gone "${fakes[-1]}"
 	ask status
 	[ "$status" = 3 ]
 	lease_is_over() {
 		[ "$("$barostat" page --page "$page" --json 2>/dev/null | jq .valid)" = false ]
 	}
-	wait_for 10 lease_is_over
+	wait_for 20 lease_is_over
 	start
-	wait_for 10 engine_is pg .state active
+	wait_for 20 engine_is pg .state active
 	ask page --page "$page" --json
 	jq -e .valid <<<"$output"
 }
 
 @test "a limit that somebody else changes makes the engine manual, and set takes it back" {
 	start
-	wait_for 10 engine_is pg .state active
+	wait_for 20 engine_is pg .state active
 	echo $((200 << 20)) >"$tree/barostat/pg/memory.max"
-	wait_for 10 engine_is pg .state manual
+	wait_for 20 engine_is pg .state manual
 	ask status
 	grep -qE '^pg .* manual ' <<<"$output"
 	ask set pg min=64M
-	wait_for 10 engine_is pg .state active
+	wait_for 20 engine_is pg .state active
 }
 
 @test "an engine whose cgroup vanishes is said to be gone, and taken up again" {
 	start
-	wait_for 10 engine_is rocks .state active
+	wait_for 20 engine_is rocks .state active
 	rm -r "$tree/barostat/rocks"
-	wait_for 10 logged 'engine=rocks event=gone'
+	wait_for 20 logged 'engine=rocks event=gone'
 	engine_is pg .state active
 	# it was the daemon's own: it makes it anew
 	wait_for 20 engine_is rocks .state active

@@ -25,7 +25,7 @@ teardown() {
 @test "a socket nobody listens on any more exits 3" {
 	fake ok
 	kill "${fakes[0]}"
-	wait_for 5 gone "${fakes[0]}"
+	wait_for 20 gone "${fakes[0]}"
 	ask status
 	fails 3 "no daemon answers at $socket: Connection refused"
 }
@@ -92,7 +92,7 @@ took() {
 	begin=$SECONDS
 	ask status
 	fails 1 "the daemon did not answer within 5 s"
-	took 4 15
+	took 4 60
 }
 
 @test "a daemon that accepts no connection is given up after 5 s" {
@@ -100,7 +100,7 @@ took() {
 	begin=$SECONDS
 	ask status
 	fails 1 "the daemon at $socket is busy: it did not accept a connection within 5 s"
-	took 4 15
+	took 4 60
 }
 
 @test "a daemon that drips an endless line is given up after 5 s" {
@@ -108,7 +108,7 @@ took() {
 	begin=$SECONDS
 	ask status
 	fails 1 "the daemon did not answer within 5 s"
-	took 4 15
+	took 4 60
 }
 
 @test "an endless answer is refused before it fills the memory" {

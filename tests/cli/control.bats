@@ -17,7 +17,7 @@ setup() {
 	one_sample() {
 		request '{"cmd":"history","engine":"pg"}' | jq -e '.samples | length > 0'
 	}
-	wait_for 10 one_sample
+	wait_for 20 one_sample
 }
 
 teardown() {

@@ -18,7 +18,7 @@ cli_teardown() {
 	local pid
 	for pid in "${fakes[@]}"; do
 		kill "$pid" 2>/dev/null || true
-		wait_for 5 gone "$pid"
+		wait_for 20 gone "$pid"
 	done
 	rm -rf "$scratch"
 }
@@ -32,7 +32,7 @@ fake() {
 	socket=$scratch/s$((${#fakes[@]} + 1))
 	python3 tests/cli/fake_daemon.py "$socket" "$@" >"$socket.out" 2>&1 3>&- &
 	fakes+=($!)
-	wait_for 10 answers "$socket.out"
+	wait_for 20 answers "$socket.out"
 }
 
 # ask ARG...: the CLI at the fake daemon, both outputs apart: $output and $stderr, $status

@@ -66,17 +66,28 @@ void decision_clamps(const json_t *decision, char *buf, size_t size)
 	}
 }
 
+const char *decision_reason(const json_t *decision, char *buf, size_t size)
+{
+	uint64_t repeats = field_count(decision, "repeats");
+
+	if (repeats)
+		snprintf(buf, size, "%s x%" PRIu64, field_text(decision, "reason"), repeats + 1);
+	else
+		snprintf(buf, size, "%s", field_text(decision, "reason"));
+	return buf;
+}
+
 static void add_decision(struct columns *c, const json_t *d)
 {
 	const json_t *inputs = json_object_get(d, "inputs");
-	char buf[FIELD_BYTES], clamps[128];
+	char buf[FIELD_BYTES], reason[48], clamps[128];
 
 	columns_add(c, STYLE_DIM, age_text(field_count(d, "age_ms"), buf));
 	columns_add(
 	    c, STYLE_PLAIN,
 	    change_text(field_count(d, "before_bytes"), field_count(d, "target_bytes"), buf));
 	columns_add(c, STYLE_PLAIN, field_size(d, "target_bytes", buf));
-	columns_add(c, STYLE_BOLD, field_text(d, "reason"));
+	columns_add(c, STYLE_BOLD, decision_reason(d, reason, sizeof(reason)));
 	columns_add(c, STYLE_PLAIN, field_text(d, "peer"));
 	columns_add(c, STYLE_PLAIN, field_percent(d, "gain_ppm", buf));
 	columns_add(c, STYLE_PLAIN, field_percent(d, "loss_ppm", buf));

@@ -31,8 +31,15 @@ static const struct passwd *find_user(const char *name)
 	return pw;
 }
 
+/* Nothing to give up: the caller is that user already, and has not the right to change groups. */
+static bool is_already(const struct passwd *user)
+{
+	return user->pw_uid && getuid() == user->pw_uid && geteuid() == user->pw_uid &&
+	       getgid() == user->pw_gid && getegid() == user->pw_gid;
+}
+
 /* For good: real, effective and saved ids, and looked at again. */
-static int become(const struct passwd *user)
+static int give_up_rights(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid) < 0 ||
 	    setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
@@ -43,6 +50,15 @@ static int become(const struct passwd *user)
 	    getegid() != user->pw_gid || (user->pw_uid && !setuid(0)))
 		return cli_fail(CLI_FAILED, "did not become user '%s' wholly: not going on",
 				user->pw_name);
+	return CLI_OK;
+}
+
+static int become(const struct passwd *user)
+{
+	int r = is_already(user) ? CLI_OK : give_up_rights(user);
+
+	if (r)
+		return r;
 	if (setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 ||
 	    setenv("LOGNAME", user->pw_name, 1) < 0)
 		return cli_fail(CLI_FAILED, "cannot set the environment: %s", strerror(errno));

@@ -8,5 +8,7 @@
 
 /* "min,step", "-" for none. */
 void decision_clamps(const json_t *decision, char *buf, size_t size);
+/* The reason, "gain x3" when the decision stands for three moves. Returns buf. */
+const char *decision_reason(const json_t *decision, char *buf, size_t size);
 
 #endif

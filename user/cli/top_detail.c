@@ -105,7 +105,8 @@ static int draw_words(struct canvas *c, const json_t *words, int row)
 
 static void draw_decisions(struct canvas *c, const json_t *decisions, int row, int end)
 {
-	char a[FIELD_BYTES], b[FIELD_BYTES], d[FIELD_BYTES], e[FIELD_BYTES], clamps[128];
+	char a[FIELD_BYTES], b[FIELD_BYTES], d[FIELD_BYTES], e[FIELD_BYTES], clamps[128],
+	    reason[48];
 	const json_t *v;
 	size_t i;
 
@@ -119,7 +120,7 @@ static void draw_decisions(struct canvas *c, const json_t *decisions, int row, i
 		    "%s  %s%s",
 		    age_text(field_count(v, "age_ms"), a),
 		    change_text(field_count(v, "before_bytes"), field_count(v, "target_bytes"), b),
-		    field_size(v, "target_bytes", d), field_text(v, "reason"),
+		    field_size(v, "target_bytes", d), decision_reason(v, reason, sizeof(reason)),
 		    field_text(v, "peer"), field_percent(v, "gain_ppm", e),
 		    field_percent(v, "loss_ppm", (char[FIELD_BYTES]){ 0 }),
 		    *clamps == '-' ? "" : "held by ", *clamps == '-' ? "" : clamps);
