@@ -106,3 +106,24 @@ events_of_kind() {
 	[ "$(jq .dropped <<<"$answer")" -gt 0 ]
 	[ $(($(jq .dropped <<<"$answer") + $(events_of_kind cgroup-new))) -eq 2000 ]
 }
+
+@test "an engine that leaves takes all its children along" {
+	sensors_start --slots 4 "$CG/a" "$CG/b"
+	need_sensor children
+	(cd "$CG/a" && seq 600 | xargs mkdir)
+	mkdir "$CG/b/x"
+	ask remove 0
+	[ "$(jq .error <<<"$answer")" -eq 0 ]
+	mkdir "$CG/a/late" "$CG/a/600/late"
+	ask read
+	[ "$(field 1 children)" -eq 1 ]
+	# nobody counts what is made below it, nor has its children: another may have them now
+	[ "$(jq '[.events[] | select(.slot == 0)] | length' <<<"$answer")" -eq 600 ]
+	ask add 2 "$CG/a/600"
+	[ "$(jq .error <<<"$answer")" -eq 0 ]
+	ask add 0 "$CG/a/1"
+	[ "$(jq .error <<<"$answer")" -eq 0 ]
+	ask read
+	[ "$(field 2 children)" -eq 1 ]
+	[ "$(field 0 children)" -eq 0 ]
+}

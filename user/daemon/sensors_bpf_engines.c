@@ -15,6 +15,7 @@
 #define CGROUPS_PER_SLOT 64u
 #define CGROUPS_MIN      4096u
 #define CGROUPS_MAX      (1u << 20)
+#define REMOVE_BATCH     512u /* more than ever share a bucket of the hash */
 #define SCAN_DEPTH_MAX   32 /* an open descriptor per level */
 
 struct engine_ref { /* as in bpf/shared.bpf.h */
@@ -22,17 +23,23 @@ struct engine_ref { /* as in bpf/shared.bpf.h */
 	uint32_t depth;
 };
 
+struct engine_slot {
+	uint64_t cgroup_id; /* of the engine; 0: the slot is free */
+	uint32_t scanned; /* cgroups found below it when it came */
+};
+
 struct engine_set {
 	int fd;
 	uint32_t slots;
-	uint32_t scanned[]; /* per slot */
+	struct engine_slot slot[];
 };
 
 int engine_set_open(uint32_t slots, struct engine_set **ret)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
 	uint64_t entries = (uint64_t)slots * CGROUPS_PER_SLOT;
-	_cleanup_free_ struct engine_set *set = calloc(1, sizeof(*set) + slots * sizeof(uint32_t));
+	_cleanup_free_ struct engine_set *set =
+	    calloc(1, sizeof(*set) + slots * sizeof(set->slot[0]));
 
 	if (!set)
 		return -ENOMEM;
@@ -88,7 +95,7 @@ static int scan(struct engine_set *set, uint32_t slot, int dirfd, uint32_t depth
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		if (bpf_map_update_elem(set->fd, &id, &ref, BPF_NOEXIST) == 0)
-			set->scanned[slot]++;
+			set->slot[slot].scanned++;
 		else if (errno != EEXIST)
 			log_limited(LOG_LEVEL_WARN,
 				    "cgroup %s: not counted into its engine: %m, ignoring",
@@ -109,33 +116,48 @@ int engine_set_add(struct engine_set *set, uint32_t slot, int dirfd, uint64_t cg
 {
 	struct engine_ref ref = { .slot = slot, .depth = 0 };
 
-	set->scanned[slot] = 0;
 	/* BPF_NOEXIST: one cgroup cannot be two engines, nor part of another one. */
 	if (bpf_map_update_elem(set->fd, &cgroup_id, &ref, BPF_NOEXIST) < 0)
 		return -errno;
+	set->slot[slot] = (struct engine_slot){ .cgroup_id = cgroup_id };
 	return scan(set, slot, dirfd, 1);
 }
 
+/*
+ * By batches of a few system calls: there may be thousands of engines, with children. The engine's
+ * own entry goes first, so that the kernel side takes no new child in while this looks for them.
+ */
 int engine_set_remove(struct engine_set *set, uint32_t slot)
 {
-	uint64_t key, next;
-	struct engine_ref ref;
-	uint64_t *prev = NULL;
-	int more;
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	struct engine_ref refs[REMOVE_BATCH];
+	uint64_t ids[REMOVE_BATCH];
+	uint32_t count, cursor = 0;
+	bool first = true;
+	int err;
 
-	set->scanned[slot] = 0;
-	for (more = bpf_map_get_next_key(set->fd, prev, &next); more == 0;) {
-		key = next;
-		/* The next key is asked for first: deleting the present one would restart the walk.
-		 */
-		more = bpf_map_get_next_key(set->fd, &key, &next);
-		if (bpf_map_lookup_elem(set->fd, &key, &ref) == 0 && ref.slot == slot)
-			bpf_map_delete_elem(set->fd, &key);
-	}
+	if (!set->slot[slot].cgroup_id)
+		return 0;
+	bpf_map_delete_elem(set->fd, &set->slot[slot].cgroup_id);
+	set->slot[slot] = (struct engine_slot){ 0 };
+	do {
+		count = REMOVE_BATCH;
+		err = bpf_map_lookup_batch(set->fd, first ? NULL : &cursor, &cursor, ids, refs,
+					   &count, &opts) < 0
+			  ? -errno
+			  : 0;
+		first = false;
+		if (err && err != -ENOENT)
+			return err;
+		for (uint32_t i = 0; i < count; i++) {
+			if (refs[i].slot == slot)
+				bpf_map_delete_elem(set->fd, &ids[i]);
+		}
+	} while (!err);
 	return 0;
 }
 
 uint32_t engine_set_scanned(const struct engine_set *set, uint32_t slot)
 {
-	return set->scanned[slot];
+	return set->slot[slot].scanned;
 }
