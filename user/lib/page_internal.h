@@ -37,15 +37,17 @@ int page_find_self(const struct baro_page *page, const char *cgroup_file,
 /*
  * A cache line of a seqlocked record, copied in pieces that each are loaded once: a copy that races
  * with the writer is then merely stale, and thrown away, never undefined. On x86-64 a line is four
- * registers, so that a reader can hold what it read until it knows that it may hand it out; the
- * thread sanitizer does not look into assembly and gets the portable way.
+ * registers, so that a reader can hold what it read until it knows that it may hand it out;
+ * sanitizers do not look into assembly and get the portable way.
  */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define PAGE_COPY_PORTABLE 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 #define PAGE_COPY_PORTABLE 1
 #endif
 #endif
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(PAGE_COPY_PORTABLE)
+#if defined(__x86_64__) && !defined(PAGE_COPY_PORTABLE)
 typedef uint64_t page_chunk __attribute__((vector_size(16), may_alias));
 
 static inline __attribute__((always_inline)) page_chunk page_load_chunk(const page_chunk *from)
