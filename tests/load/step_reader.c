@@ -8,8 +8,9 @@
  * The child enters the cgroups of the PROCS_FILEs, reads BASE_BYTES of FILE, idles for IDLE_MS and
  * then reads on to STEP_BYTES, again and again. LIMIT_FILE holds the limit in bytes, EVENTS_FILE
  * how often it was met (a number, or v2's lines with "max N"). Prints "reaction_ns N", from the
- * first time the limit was met after the step to the first reading of a higher limit; exit status 1
- * when nothing rose within TIMEOUT_MS, 3 when the limit was never met.
+ * first time the limit was met after the step to the first reading of a higher limit, or "ahead"
+ * when it rose before it was met; exit status 1 when nothing rose within TIMEOUT_MS, 3 when the
+ * limit was never met.
  */
 #include <err.h>
 #include <errno.h>
@@ -29,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE       4096
+#define CALL_BYTES (256u << 10)
 #define IDLE_MS    400
 #define TIMEOUT_MS 5000
 #define POLL_NS    200000l
@@ -103,44 +104,53 @@ static void enter(char **procs, int n)
 	}
 }
 
-static void touch(const volatile uint8_t *map, uint64_t from, uint64_t to)
+static void read_range(int fd, uint64_t from, uint64_t to)
 {
-	for (uint64_t at = from; at < to; at += PAGE)
-		(void)map[at];
+	static char buffer[CALL_BYTES];
+
+	for (uint64_t at = from; at < to; at += CALL_BYTES)
+		if (pread(fd, buffer, CALL_BYTES, (off_t)at) < 0)
+			err(2, "read");
 }
 
 static void be_engine(const char *path, uint64_t base, uint64_t step, _Atomic bool *stepped)
 {
 	int fd = open_file(path);
-	const volatile uint8_t *map = mmap(NULL, step, PROT_READ, MAP_SHARED, fd, 0);
 
-	if (map == MAP_FAILED || madvise((void *)map, step, MADV_RANDOM) < 0)
-		err(2, "%s: mmap", path);
-	touch(map, 0, base);
+	read_range(fd, 0, base);
 	sleep_ns(IDLE_MS * (long)NS_PER_MS);
-	touch(map, 0, base);
+	read_range(fd, 0, base);
 	atomic_store(stepped, true);
+	/* its clock looks at limit and events now, and must do so before they can change */
+	sleep_ns(2 * (long)NS_PER_MS);
 	for (;;)
-		touch(map, 0, step);
+		read_range(fd, 0, step);
 }
 
-/* How long from the first meeting of the limit after the step to its first raise. */
+/*
+ * How long from the first meeting of the limit after the step to its first raise. What changed
+ * between two looks is taken to have changed right after the first: the answer errs upwards.
+ */
 static int watch(int limit_fd, int events_fd, bool lines, const _Atomic bool *stepped)
 {
-	uint64_t limit = 0, events = 0, onset_ns = 0, until_ns = now_ns() + TIMEOUT_MS * NS_PER_MS;
-	bool armed = false;
+	uint64_t limit, events, onset_ns = 0, now = now_ns(), last;
+	uint64_t until_ns = now + TIMEOUT_MS * NS_PER_MS;
 
-	while (now_ns() < until_ns) {
-		if (!armed && atomic_load(stepped)) {
-			armed = true;
-			limit = read_number(limit_fd, false);
-			events = read_number(events_fd, lines);
+	while (!atomic_load(stepped))
+		sleep_ns(POLL_NS);
+	limit = read_number(limit_fd, false);
+	events = read_number(events_fd, lines);
+	while (last = now, now = now_ns(), now < until_ns) {
+		bool raised = read_number(limit_fd, false) > limit;
+
+		if (!onset_ns && read_number(events_fd, lines) != events)
+			onset_ns = last;
+		if (raised && !onset_ns) {
+			puts("ahead"); /* of the stall, by growth alone */
+			return 0;
 		}
-		if (armed && !onset_ns && read_number(events_fd, lines) != events)
-			onset_ns = now_ns();
-		if (armed && read_number(limit_fd, false) > limit) {
-			/* raised ahead of the stall, by growth alone: as good as at once */
-			printf("reaction_ns %" PRIu64 "\n", onset_ns ? now_ns() - onset_ns : 0);
+		if (raised) {
+			printf("reaction_ns %" PRIu64 "\n", now_ns() - onset_ns);
 			return 0;
 		}
 		sleep_ns(POLL_NS);

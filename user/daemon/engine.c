@@ -163,6 +163,8 @@ static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 	if (ours && held && held != BYTES_NO_LIMIT) {
 		ls->target_bytes = held;
 		log_info("engine=%s event=adopted target=%llu", e->name, (unsigned long long)held);
+	} else if (e->conf->initial_bytes) {
+		ls->target_bytes = e->conf->initial_bytes;
 	}
 	e->wanted = e->actual;
 }

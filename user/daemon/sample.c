@@ -171,7 +171,8 @@ static int read_files(struct engine *e, struct law_sample *s, bool stat_known, b
 }
 
 /* The engine's own counters; what is not read this time keeps its last value (all cumulative). */
-static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_t now_ns)
+static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool early,
+			 uint64_t now_ns)
 {
 	struct law_sample *s = &d->sample[e->slot], before = { .usage_bytes = s->usage_bytes };
 	struct sensor_reading reading;
@@ -191,7 +192,8 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_
 	}
 	walked = reading.walk_valid & WALK_VMSTAT;
 	known = walked && events_known(&reading);
-	if (!(reading.walk_valid & WALK_USAGE)) {
+	/* Between walks a reading carries the last walk's usage: an early tick wants it now. */
+	if (early || !(reading.walk_valid & WALK_USAGE)) {
 		r = cg_node_usage(e->node, &usage);
 		if (r < 0)
 			return r;
@@ -208,9 +210,10 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, uint64_
 	return 0;
 }
 
-static void sample_checked(struct daemon *d, struct engine *e, bool fresh, uint64_t now_ns)
+static void sample_checked(struct daemon *d, struct engine *e, bool fresh, bool early,
+			   uint64_t now_ns)
 {
-	int r = sample_engine(d, e, fresh, now_ns);
+	int r = sample_engine(d, e, fresh, early, now_ns);
 
 	if (r == -ENODEV || r == -ENOENT)
 		engine_lost(d, e);
@@ -221,7 +224,7 @@ static void sample_checked(struct daemon *d, struct engine *e, bool fresh, uint6
 
 void sample_one(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
-	sample_checked(d, e, true, now_ns);
+	sample_checked(d, e, true, true, now_ns);
 }
 
 void sample_all(struct daemon *d, uint64_t now_ns)
@@ -241,7 +244,7 @@ void sample_all(struct daemon *d, uint64_t now_ns)
 			continue;
 		fresh = (i + active - start) % active < FRESH_PER_ROUND;
 		i++;
-		sample_checked(d, e, fresh, now_ns);
+		sample_checked(d, e, fresh, false, now_ns);
 		if (e->status == ENGINE_ACTIVE)
 			d->usage_bytes += d->sample[e->slot].usage_bytes;
 	}
