@@ -125,9 +125,9 @@ run_in() {
 	)
 }
 
-# random pages, none of them in memory
+# pages on the disk, none of them in memory
 make_file() {
-	head -c "$2" /dev/urandom >"$1"
+	head -c "$2" /dev/zero >"$1"
 	forget_file "$1"
 }
 

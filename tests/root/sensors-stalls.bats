@@ -60,30 +60,31 @@ elapsed_ms() {
 	for v in $variants; do
 		eval "before_$v=$(stall_ms "$v" refault)"
 	done
-	io=$(psi a io) memory=$(psi a memory)
+	io=$(psi a io) pressure=$(psi a memory)
 	# the first 4 MiB went when the last came
 	run_in a "$reread" "$WORK/file" $((600 * page)) loop 600 read >"$WORK/said"
 	tell read
-	io=$((($(psi a io) - io) / 1000000)) memory=$((($(psi a memory) - memory) / 1000000))
+	io=$((($(psi a io) - io) / 1000000)) pressure=$((($(psi a memory) - pressure) / 1000000))
 	between 2400 "$(elapsed_ms)" 30000
 	for v in $variants; do
 		before=before_$v
 		waited=$(jq -n "$(stall_ms "$v" refault) - ${!before}")
-		echo "$v: waited $waited ms of $(elapsed_ms), PSI says io $io ms, memory $memory ms"
+		echo "$v: waited $waited ms of $(elapsed_ms), PSI says io $io ms, memory $pressure ms"
 		# the ledger ends a wait when the task runs again, PSI when it is woken
 		between 85 "$(percent "$waited" "$(elapsed_ms)")" 101
 		[ "$(jq -n "$waited * 100 >= $io * 90")" = true ]
-		between 500 "$(stall_count "$v" refault)" 700
+		# a disk slowed by cgroup v2 takes some reads at once and then none for a while
+		between 60 "$(stall_count "$v" refault)" 700
 	done
 }
 
 @test "time in direct reclaim is what PSI calls memory pressure" {
-	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page * 4)) read >"$WORK/said"
+	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page * 3)) read >"$WORK/said"
 	tell read
 	pressure=$(($(psi a memory) / 1000000))
 	for v in $variants; do
 		echo "$v: $(stall_ms "$v" direct_reclaim) ms in $(stall_count "$v" direct_reclaim), PSI $pressure ms"
-		[ "$(stall_count "$v" direct_reclaim)" -ge 100 ]
+		[ "$(stall_count "$v" direct_reclaim)" -ge 50 ]
 		between 70 "$(percent "$(stall_ms "$v" direct_reclaim)" $pressure)" 110
 		[ "$(stall_count "$v" high_throttle)" = 0 ]
 		[ "$(stall_count "$v" direct_reclaim)" = "$(jq '.slots["0"].stalls.direct_reclaim.latency | add' "$observers/$v.json")" ]
@@ -112,7 +113,7 @@ elapsed_ms() {
 	make_file "$WORK/small" $((4 << 20))
 	watch a b
 	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page * 3)) read &
-	run_in b "$reread" "$WORK/small" $((4 << 20)) loop 200000 read
+	run_in b "$reread" "$WORK/small" $((4 << 20)) loop 30000 read
 	wait $!
 	tell read
 	for v in $variants; do
@@ -135,7 +136,7 @@ onsets() {
 	done
 	for round in 1 2; do
 		tell arm 0
-		run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page * 2)) read
+		run_in a "$reread" "$WORK/file" $bytes loop 1000 read
 		tell read
 		for v in $variants; do
 			echo "$v: $(onsets "$v")"
@@ -154,12 +155,12 @@ onsets() {
 	chmod 600 "$WORK/swap"
 	mkswap -q "$WORK/swap"
 	swapon "$WORK/swap"
-	run_in a "$reread" - $bytes loop $((bytes / page * 3)) anon >"$WORK/said"
+	run_in a "$reread" - $bytes loop $((bytes / page)) anon >"$WORK/said"
 	swapoff "$WORK/swap"
 	tell read
 	refaults=$(stat_of a workingset_refault_anon)
 	cat "$WORK/said"
-	[ "$refaults" -ge 3000 ]
+	[ "$refaults" -ge 2000 ]
 	for v in $variants; do
 		echo "$v: swap-in $(stall_count "$v" swap_in) $(stall_ms "$v" swap_in) ms, reclaim $(stall_ms "$v" direct_reclaim) ms"
 		between 1 "$(stall_ms "$v" swap_in)" "$(elapsed_ms)"

@@ -10,18 +10,25 @@ static uint32_t round_up_pow2(uint64_t n, uint32_t min, uint32_t max)
 	return p;
 }
 
+static uint64_t table_of(uint64_t entries)
+{
+	return (uint64_t)GHOST_WAYS *
+	       round_up_pow2(entries / GHOST_WAYS, GHOST_SETS_MIN, GHOST_SETS_MAX);
+}
+
 struct ghost_plan ghosts_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes)
 {
 	uint64_t remembered = ceiling_bytes / page_bytes * 2;
-	struct ghost_plan plan = { 0 };
-	uint64_t most;
+	uint64_t most = table_of(entries ? entries : GHOSTS_DEFAULT);
+	uint32_t shift = 0;
 
-	most =
-	    (uint64_t)GHOST_WAYS * round_up_pow2((entries ? entries : GHOSTS_DEFAULT) / GHOST_WAYS,
-						 GHOST_SETS_MIN, GHOST_SETS_MAX);
-	while (plan.sample_shift < GHOST_SHIFT_MAX && remembered >> plan.sample_shift > most)
-		plan.sample_shift++;
-	plan.sets = round_up_pow2((remembered >> plan.sample_shift) / GHOST_WAYS, GHOST_SETS_MIN,
-				  (uint32_t)(most / GHOST_WAYS));
-	return plan;
+	while (!entries && shift < GHOST_SHIFT_USUAL && remembered >> shift > GHOSTS_ENOUGH)
+		shift++;
+	while (shift < GHOST_SHIFT_MAX && remembered >> shift > most)
+		shift++;
+	return (struct ghost_plan){
+		.sample_shift = shift,
+		.sets = round_up_pow2((remembered >> shift) / GHOST_WAYS, GHOST_SETS_MIN,
+				      (uint32_t)(most / GHOST_WAYS)),
+	};
 }

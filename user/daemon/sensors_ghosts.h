@@ -5,12 +5,14 @@
 
 #include <stdint.h>
 
-#define GHOST_WAYS      4u /* ghosts in a set; as in bpf/refaults.bpf.c */
-#define GHOST_BYTES     16u
-#define GHOST_SHIFT_MAX 16u /* more would overlap the bits that choose the set with the tag's */
-#define GHOST_SETS_MIN  64u
-#define GHOST_SETS_MAX  (1u << 20) /* 64 MiB of kernel memory */
-#define GHOSTS_DEFAULT  (1u << 19) /* 8 MiB */
+#define GHOST_WAYS        4u /* ghosts in a set; as in bpf/refaults.bpf.c */
+#define GHOST_BYTES       16u
+#define GHOST_SHIFT_MAX   16u /* more would overlap the bits that choose the set with the tag's */
+#define GHOST_SHIFT_USUAL 4u
+#define GHOST_SETS_MIN    64u
+#define GHOST_SETS_MAX    (1u << 20) /* 64 MiB of kernel memory */
+#define GHOSTS_ENOUGH     (1u << 15) /* 128 of them for each of the law's 128 buckets, twice */
+#define GHOSTS_DEFAULT    (1u << 19) /* 8 MiB */
 
 struct ghost_plan {
 	uint32_t sample_shift; /* 1 in 2^shift pages leaves a ghost */
@@ -19,10 +21,12 @@ struct ghost_plan {
 
 /*
  * The table remembers twice the ceiling: a miss-ratio curve is wanted up to there, and a ghost from
- * further away could not be bought back anyway. Within that, as many pages are followed as fit:
- * `entries` ghosts (0: GHOSTS_DEFAULT). 8 MiB follow every page up to 1 GiB, 1 in 16 up to 16 GiB,
- * 1 in 256 up to 256 GiB. 200 sampled refaults in a window of 4 s, which the control law asks for,
- * are then 800 refaults/s at 16 GiB (a slow disk) and 3,200 at 64 GiB.
+ * further away could not be bought back anyway. Following a page costs cache misses when it goes
+ * and when it comes, so one in 16 is followed, more only below 1 GiB (all up to 64 MiB), where that
+ * would be too few pages, and fewer only above 16 GiB, where they would not fit: 1 in 64 at 64 GiB.
+ * The 200 sampled refaults in a window of 4 s which the control law asks for are then 800
+ * refaults/s at 16 GiB (a slow disk) and 3,200 at 64 GiB. `entries`, when not 0, is the size of the
+ * table, and as many pages are followed as fit.
  */
 struct ghost_plan ghosts_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes);
 
