@@ -164,15 +164,16 @@ tell() {
 
 # open_variant VARIANT NO_FENTRY OPTION...
 open_variant() {
-	local variant=$1 no_fentry=$2
+	local variant=$1 no_fentry=$2 hybrid=()
 	shift 2
+	[ "$hierarchy" = v2 ] || hybrid=(--hybrid)
 	mkfifo "$observers/$variant.in"
 	: >"$observers/$variant.out"
 	# whoever writes a command comes and goes; this one keeps the pipe open
 	sleep infinity >"$observers/$variant.in" 3>&- &
 	echo $! >"$observers/$variant.holder"
 	BAROSTAT_NO_FENTRY=$no_fentry "$build/tests/tools/sensor_dump" \
-		$([ $hierarchy = v2 ] || echo --hybrid) "$@" "$memory/$base/none" \
+		"${hybrid[@]}" "$@" "$memory/$base/none" \
 		<"$observers/$variant.in" >"$observers/$variant.out" 2>"$observers/$variant.err" 3>&- &
 	echo $! >"$observers/$variant.pid"
 	variants="$variants $variant"
@@ -186,7 +187,7 @@ close_variant() {
 }
 
 variants_open() {
-	export variants= observers=$BATS_FILE_TMPDIR why_off=
+	export variants='' observers=$BATS_FILE_TMPDIR why_off=''
 	[ "$(id -u)" = 0 ] && find_hierarchies || return 0
 	make_base
 	open_variants "$@"
