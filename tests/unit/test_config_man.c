@@ -43,8 +43,10 @@ static char *section_of(const char *page, const char *section)
 	snprintf(head, sizeof(head), ".Ss The [%s%s] section", section,
 		 strcmp(section, "daemon") ? " NAME" : "");
 	start = strstr(page, head);
-	if (!start)
+	if (!start) {
 		fail_msg("%s has no \"%s\"", PAGE, head);
+		return NULL;
+	}
 	end = strstr(start, " .El ");
 	assert_non_null(end);
 	return strndup(start, (size_t)(end - start));
@@ -59,8 +61,10 @@ static void check_row(const char *page, char *row)
 
 	snprintf(head, sizeof(head), " .It Cm %s No = ", key);
 	entry = strstr(text, head);
-	if (!entry)
+	if (!entry) {
 		fail_msg("%s: [%s] lacks %s", PAGE, section, key);
+		return;
+	}
 	end = strstr(entry + 1, " .It ");
 	snprintf(tail, sizeof(tail), " Default: %s. Allowed: %s.", fallback, allowed);
 	found = strstr(entry, tail);

@@ -122,7 +122,7 @@ static void print_row(const struct canvas_cell *cell, int n, FILE *out)
 void canvas_print(const struct canvas *c, FILE *out)
 {
 	for (int row = 0; row < c->rows; row++) {
-		const struct canvas_cell *cell = &c->cell[row * c->columns];
+		const struct canvas_cell *cell = &c->cell[(size_t)row * (size_t)c->columns];
 		int n = c->columns;
 
 		while (n && cell[n - 1].c == L' ')

@@ -146,6 +146,7 @@ static int read_line(struct client *client, uint64_t deadline_ns, char **ret_tex
 		}
 		r = wait_for(client->fd, POLLIN, deadline_ns);
 		if (r < 0)
+			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the attribute frees it */
 			return broken(client, r, "within the answer");
 		got = recv(client->fd, text + n, room - n, 0);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))

@@ -37,7 +37,7 @@ uint64_t field_count(const json_t *object, const char *name)
 
 static char *nothing(char *buf)
 {
-	return strcpy(buf, "-");
+	return memcpy(buf, "-", 2);
 }
 
 char *field_size(const json_t *object, const char *name, char *buf)
@@ -50,14 +50,14 @@ char *field_size(const json_t *object, const char *name, char *buf)
 char *field_limit(const json_t *object, const char *name, char *buf)
 {
 	if (json_is_null(json_object_get(object, name)))
-		return strcpy(buf, "none");
+		return memcpy(buf, "none", 5);
 	return field_size(object, name, buf);
 }
 
 char *percent_text(uint64_t ppm, char *buf)
 {
 	if (!ppm)
-		strcpy(buf, "0%");
+		memcpy(buf, "0%", 3);
 	else if (ppm >= 1000000)
 		snprintf(buf, FIELD_BYTES, "%" PRIu64 "%%", ppm / 10000);
 	else

@@ -43,7 +43,7 @@ char *change_text(uint64_t before, uint64_t now, char *buf)
 	char size[16];
 
 	if (before == now)
-		return strcpy(buf, "=");
+		return memcpy(buf, "=", 2);
 	units_format_size(now > before ? now - before : before - now, size, sizeof(size));
 	snprintf(buf, FIELD_BYTES, "%c%s", now > before ? '+' : '-', size);
 	return buf;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading the command line by the table. */
+#include <assert.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ static const struct cli_option *option_at(const struct options *o, int i)
 {
 	int own = o->command ? o->command->options : 0;
 
+	assert(i >= 0 && i < own + cli_globals_count);
 	return i < own ? &o->command->option[i] : &cli_globals[i - own];
 }
 
@@ -188,7 +190,7 @@ static int check_arguments(const struct cli *cli)
 static int read_command(struct cli *cli, int argc, char **argv)
 {
 	struct options o = { .command = cli->command };
-	int next, r, kept = 0;
+	int next = argc, r, kept = 0;
 	char **at = argv;
 	int left = argc;
 

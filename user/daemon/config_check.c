@@ -282,6 +282,7 @@ static void check_cgroups(struct config *c, struct config_complaints *to)
 	_cleanup_free_ const struct config_engine **order = NULL;
 	const struct config_engine *top = NULL;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 	order = calloc(c->engines + 1, sizeof(*order));
 	if (!order) {
 		config_complain(to, c->where, "%s", strerror(ENOMEM));
@@ -296,6 +297,7 @@ static void check_cgroups(struct config *c, struct config_complaints *to)
 					"allowed: a cgroup below or beside it",
 					e->name, e->cgroup, c->parent);
 	}
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 	qsort(order, c->engines, sizeof(*order), by_cgroup);
 	for (uint32_t i = 0; i < c->engines; i++) {
 		if (top && path_within(order[i]->cgroup, top->cgroup))
