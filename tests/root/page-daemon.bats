@@ -79,18 +79,6 @@ page_agrees() {
 	wait_for 20 more_lines_than "$before"
 }
 
-@test "after kill -9 readers learn it when the lease runs out" {
-	two_engines "lease = 1s"
-	start_daemon
-	watch a
-	wait_for 20 watched budget
-	kill -KILL "$daemon_pid"
-	wait_for 20 watched "lease has run out"
-	run -3 read_page
-	run cli status
-	[ "$status" -eq 3 ]
-}
-
 @test "a daemon that starts again after kill -9 goes on with its readers" {
 	two_engines "lease = 60s"
 	start_daemon
@@ -109,45 +97,4 @@ page_agrees() {
 	[ "$(read_page | jq .header.boot_epoch)" != "$epoch" ]
 	kill -0 "$watcher"
 	run ! watched "lease has run out"
-}
-
-@test "SIGTERM ends the lease at once and wakes readers to see it" {
-	two_engines "lease = 60s"
-	start_daemon
-	watch a
-	wait_for 20 watched budget
-	stop_daemon
-	wait_for 10 watched "lease has run out"
-}
-
-@test "a page of another version is replaced, and one line says so" {
-	two_engines
-	install -m 644 "$top/tests/fixtures/page/v1.0.page" "$page"
-	printf '\002' | dd of="$page" bs=1 seek=8 conv=notrunc status=none
-	inode=$(stat -c %i "$page")
-	start_daemon
-	[ "$(stat -c %i "$page")" != "$inode" ]
-	[ "$(grep -c 'replaced why=.it is of another version' "$log")" = 1 ]
-	run -0 read_page
-}
-
-@test "a truncated page is replaced" {
-	two_engines
-	head -c 300 "$top/tests/fixtures/page/v1.0.page" >"$page"
-	chmod 644 "$page"
-	start_daemon
-	grep -q 'replaced why=.it is truncated' "$log"
-	run -0 read_page
-}
-
-@test "a reader that is stopped in the middle of reading disturbs nobody" {
-	two_engines
-	start_daemon
-	watch a
-	wait_for 20 watched budget
-	kill -STOP "$watcher"
-	ticks=$(read_page | jq .header.ticks)
-	ticking() { [ "$(read_page | jq .header.ticks)" -gt $((ticks + 20)) ]; }
-	wait_for 20 ticking
-	kill -CONT "$watcher"
 }
