@@ -319,6 +319,28 @@ static void a_starved_heap_asks_for_more_and_more(void **state)
 	assert_true(b.e.memory.anon_step_bytes <= CEILING / 4);
 }
 
+static void shared_buffers_do_not_hide_the_page_cache(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+
+	b.s.file_bytes = 64 * MIB;
+	b.s.shmem_bytes = b.s.unreclaimable_bytes = 192 * MIB;
+	for (int i = 0; i < 100; i++) { /* a scan that comes back to nothing: no need for memory */
+		b.s.evictions += 2000;
+		b.s.pgsteal += 2000;
+		b.s.cpu_ns += 50 * LAW_MS;
+		b.s.stall_ns[STALL_DIRECT_RECLAIM] += 30 * LAW_MS;
+		b.s.psi_memory_some_ns += 30 * LAW_MS;
+		tick(&b, 100 * LAW_MS);
+	}
+	assert_true(b.e.memory.refault_stall < LAW_ONE / 100);
+	assert_true(b.e.memory.hull < LAW_ONE / 1000);
+	/* and one that would fit with 4 buckets more */
+	refault(&b, 4 * BUCKET / LAW_PAGE_BYTES, 20, 100 * LAW_MS);
+	assert_true(sum(&b.e, 32, 40) > LAW_ONE / 2);
+	assert_int_equal(sum(&b.e, 41, LAW_BUCKETS), 0);
+}
+
 static void growth_towards_the_limit_is_told_in_time(void **state)
 {
 	struct bench b = begin(ALL, 64 * MIB);
@@ -388,6 +410,7 @@ int main(void)
 		cmocka_unit_test(a_busy_engine_that_hits_forgets_by_halves),
 		cmocka_unit_test(evictions_without_reuse_are_a_stream),
 		cmocka_unit_test(a_starved_heap_asks_for_more_and_more),
+		cmocka_unit_test(shared_buffers_do_not_hide_the_page_cache),
 		cmocka_unit_test(growth_towards_the_limit_is_told_in_time),
 		cmocka_unit_test(another_ceiling_starts_the_curve_anew),
 		cmocka_unit_test(arithmetic_keeps_its_promises),

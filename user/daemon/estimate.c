@@ -183,8 +183,24 @@ static void parallelism_update(struct law_memory *m, const struct interval *iv)
 		    law_ewma(m->parallelism_16, tasks, law_alpha(iv->dt_ns, TAU_PARALLELISM_NS));
 }
 
-static void stall_update(struct law_estimate *e, const struct interval *iv,
-			 const struct law_sample *is)
+/* Evicting, or reading back, enough for it to matter. */
+static bool turns_over(const struct law_estimate *e, uint64_t pages_per_s)
+{
+	return pages_per_s > law_pages(e->bucket_bytes) / 64 + 8;
+}
+
+/*
+ * A heap says what it needs by waiting. A database with shared buffers and a page cache that turns
+ * over is none, however little of it can be reclaimed: its waits are judged by what comes back.
+ */
+static void heap_update(struct law_estimate *e, const struct law_sample *is)
+{
+	uint64_t pages_12 = law_max(e->memory.known_evictions_12, e->memory.refaults_12);
+
+	e->memory.heap = law_mostly_anon(is) && !turns_over(e, pages_12 >> RATE_SHIFT);
+}
+
+static void stall_update(struct law_estimate *e, const struct interval *iv)
 {
 	struct law_memory *m = &e->memory;
 	uint64_t alpha = law_alpha(iv->dt_ns, TAU_RATE_NS);
@@ -199,7 +215,7 @@ static void stall_update(struct law_estimate *e, const struct interval *iv,
 	all = law_min(law_max(all, law_max(psi, io)), LAW_ONE);
 	/* a file engine that waits in reclaim but reuses nothing is not cured by memory */
 	cure = law_max(cure, io);
-	cure = law_max(cure, law_mostly_anon(is) ? all : (psi * reuse) >> LAW_ONE_SHIFT);
+	cure = law_max(cure, m->heap ? all : (psi * reuse) >> LAW_ONE_SHIFT);
 	cure = law_min(cure, STALL_SHARE_MAX);
 	m->interval_stall = cure;
 	m->refault_stall = law_ewma(m->refault_stall, cure, alpha);
@@ -275,12 +291,12 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 			  const struct law_sample *is)
 {
 	struct law_memory *m = &e->memory;
-	bool moving = e->evictions_per_s > law_pages(e->bucket_bytes) / 64 + 8;
+	bool moving = turns_over(e, e->evictions_per_s);
 	bool reuses = ((uint64_t)m->above * m->kappa >> LAW_ONE_SHIFT) > LAW_ONE / 100;
 	bool returns =
 	    (iv->valid & LAW_VALID_DISTANCES) == 0 && e->refaults_per_s > e->evictions_per_s / 16;
 
-	if (moving && !reuses && !returns && !law_mostly_anon(is) &&
+	if (moving && !reuses && !returns && !m->heap &&
 	    has(iv, LAW_VALID_REFAULTS | LAW_VALID_DISTANCES))
 		m->stream_ns = law_min(m->stream_ns + iv->dt_ns, 2 * STREAM_AFTER_NS);
 	else if (moving)
@@ -363,7 +379,8 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 	rates_update(e, &iv);
 	faults_update(e, &iv, sample);
 	parallelism_update(&e->memory, &iv);
-	stall_update(e, &iv, sample);
+	heap_update(e, sample);
+	stall_update(e, &iv);
 	cost_update(e);
 	kappa_update(e, &iv);
 	usage_update(e, &iv, sample, limit_bytes);

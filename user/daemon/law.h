@@ -122,6 +122,7 @@ struct law_memory {
 	    boundary; /* mean density just outside: what a page just inside is worth at least */
 	uint32_t above; /* sum of the curve above base */
 	uint32_t top; /* buckets at and above are zero */
+	bool heap; /* nothing of it is being evicted nor can be: it asks by stalling */
 	bool distances_known; /* last.distance is of this engine's last fold */
 	uint64_t spare[3];
 };

@@ -332,7 +332,7 @@ void law_curve_update(struct law_estimate *e, const struct law_params *params,
 	f.base = law_pages(e->base_bytes);
 	f.base_bucket = bucket_of(e, e->base_bytes);
 	f.usage_bucket = bucket_of(e, usage);
-	if (law_mostly_anon(is))
+	if (m->heap)
 		anon_fold(&f, e, params, is, limit_bytes);
 	else
 		file_fold(&f, e, params, is, now_ns);

@@ -38,7 +38,7 @@ static uint64_t trust_10(const struct plan *p, const struct plan_receiver *r, ui
 	uint64_t part = law_ratio_32(r->cured[k], law_max(law_stall_of(est), 1));
 	uint64_t root_8;
 
-	if (p->w->engine[r->engine].anon)
+	if (est->memory.heap)
 		return 1024;
 	samples_8 = law_part(samples_8, part);
 	root_8 = law_sqrt(samples_8 << 8); /* sqrt(n) in 1/256 */
@@ -284,7 +284,7 @@ static uint64_t step_pages(const struct plan *p, uint32_t i)
 	uint64_t most = law_max(w->available / STEP_MAX_PART, bucket);
 	uint64_t step = law_pages(p->state->engine[i].step_bytes);
 
-	if (w->engine[i].anon)
+	if (p->estimate[i].memory.heap)
 		return law_max(w->available * ANON_STEP_PERCENT / 100, bucket);
 	if (step == 0)
 		step = STEP_FIRST * bucket;
