@@ -25,13 +25,13 @@ oom_kills_of() {
 
 # A process that wants more than its cgroup may have; its pid goes to $victim.
 overdraw() {
+	[ ! -e "$1/memory.swap.max" ] || echo 0 >"$1/memory.swap.max"
 	"$LOAD/touch" --cgroup "$1" anon $((64 << 20)) </dev/null >/dev/null 2>&1 3>&- &
 	victim=$!
 	wait "$victim" || true
 }
 
 @test "each victim of the OOM killer counts once, with an event that names it" {
-	[ -z "$(awk 'NR > 1' /proc/swaps)" ] || skip "swap is on: nothing is killed"
 	local i victims=()
 
 	echo $((16 << 20)) >"$(limit_file "$CG/a")"
@@ -50,7 +50,6 @@ overdraw() {
 }
 
 @test "a victim in a child cgroup counts for the engine" {
-	[ -z "$(awk 'NR > 1' /proc/swaps)" ] || skip "swap is on: nothing is killed"
 	new_parent "$CG/c"
 	sensors_start "$CG/c"
 	need_sensor oom
