@@ -152,21 +152,30 @@ struct engine *engine_find(struct daemon *d, const char *name);
 void engines_refresh_law(struct daemon *d);
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found);
 void engines_restore(struct daemon *d);
+uint64_t engine_id_of(const struct engine *e);
+
+/* "barostat" is above "barostat/pg", not above "barostat2/pg"; "" is above everything. */
+bool engine_path_is_below(const char *path, const char *above);
+
+/* -- the common parent (parent.c) -- */
 int parent_open(struct daemon *d);
 void parent_verify(struct daemon *d);
-uint64_t engine_id_of(const struct engine *e);
+void parent_restore(struct daemon *d);
 
 /* -- state file (state.c) -- */
 int state_load(struct daemon *d);
 int state_save(struct daemon *d);
 
 /* -- loop (loop.c) -- */
-int daemon_init(struct daemon *d);
 int daemon_run(struct daemon *d);
-void daemon_fini(struct daemon *d);
 void daemon_tick(struct daemon *d, uint32_t urgent_slot);
 int daemon_reload(struct daemon *d, char *ret_why, size_t why_size);
 const char *rung_name(enum rung rung);
+
+/* -- before and after (setup.c) -- */
+int daemon_init(struct daemon *d);
+void daemon_fini(struct daemon *d);
+int daemon_set_timer(struct daemon *d);
 
 /* -- control socket (control.c) -- */
 int control_open(struct daemon *d, struct control **ret);

@@ -15,12 +15,10 @@
 #include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
-#define PSI_TRIGGERS_MAX     256
-#define PSI_THRESHOLD_US     25000
-#define PSI_WINDOW_US        500000
-#define RESTORE_TIMEOUT_NS   (3 * NS_PER_S)
-#define PARENT_BITE_BYTES    (8 * MIB)
-#define PARENT_SHRINK_MAX_NS (5 * NS_PER_S)
+#define PSI_TRIGGERS_MAX   256
+#define PSI_THRESHOLD_US   25000
+#define PSI_WINDOW_US      500000
+#define RESTORE_TIMEOUT_NS (3 * NS_PER_S)
 
 struct engine *engine_find(struct daemon *d, const char *name)
 {
@@ -36,7 +34,7 @@ uint64_t engine_id_of(const struct engine *e)
 }
 
 /* "barostat" is above "barostat/pg", not above "barostat2/pg"; "" is above everything. */
-static bool path_is_below(const char *path, const char *above)
+bool engine_path_is_below(const char *path, const char *above)
 {
 	size_t n = strlen(above);
 
@@ -131,7 +129,7 @@ static void watch_pressure(struct daemon *d, struct engine *e)
 static void choose_mode(struct daemon *d, struct engine *e)
 {
 	bool can = d->abilities->has_low && d->parent && d->parent_ceiling &&
-		   path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
+		   engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
 
 	e->soft = can && e->conf->limit == CONFIG_LIMIT_SOFT;
 	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
@@ -312,22 +310,6 @@ static void delete_created(struct daemon *d, const struct engine *e)
 			 strerror(-r));
 }
 
-static void parent_restore(struct daemon *d)
-{
-	uint64_t actual;
-
-	if (!d->parent)
-		return;
-	if (d->parent_origin.known && d->parent_ceiling && !d->parent_manual && !d->dry_run &&
-	    d->parent_origin.limits.bytes[CG_LIMIT_MAX] > d->config->ceiling_bytes)
-		cg_node_raise_limit(d->parent, CG_LIMIT_MAX,
-				    d->parent_origin.limits.bytes[CG_LIMIT_MAX], &actual);
-	cg_node_close(d->parent);
-	d->parent = NULL;
-	if (d->parent_origin.created && !d->dry_run)
-		(void)cg_delete(d->backend, d->config->parent); /* stays when it is in use */
-}
-
 void engines_restore(struct daemon *d)
 {
 	for_each_engine (d, e)
@@ -415,115 +397,4 @@ int engines_apply_config(struct daemon *d)
 			d->slots_used = e->slot + 1;
 	}
 	return 0;
-}
-
-/* ---- the common parent ----------------------------------------------------------------------- */
-
-/* memory.max below what cannot be reclaimed kills: bring the usage down first. */
-static int parent_make_room(struct daemon *d, uint64_t ceiling_bytes)
-{
-	uint64_t until_ns = clock_now_ns() + PARENT_SHRINK_MAX_NS;
-	uint64_t usage, freed;
-
-	while (cg_node_usage(d->parent, &usage) == 0 && usage > ceiling_bytes) {
-		if (clock_now_ns() > until_ns ||
-		    cg_node_reclaim(d->parent, min_u64(usage - ceiling_bytes, PARENT_BITE_BYTES),
-				    &freed) < 0 ||
-		    !freed)
-			return -EBUSY;
-	}
-	return 0;
-}
-
-static void parent_set_ceiling(struct daemon *d)
-{
-	uint64_t ceiling = d->config->ceiling_bytes, actual;
-	struct cg_limits now;
-	char a[16], b[16];
-	int r;
-
-	d->ceiling_bytes = ceiling;
-	r = cg_node_limits(d->parent, &now);
-	if (r < 0)
-		return;
-	if (!d->parent_origin.known || d->parent_origin.cgroup_id != cg_node_id(d->parent)) {
-		d->parent_origin.known = true;
-		d->parent_origin.cgroup_id = cg_node_id(d->parent);
-		d->parent_origin.limits = now;
-		d->state_dirty = true;
-		if (now.bytes[CG_LIMIT_MAX] < ceiling) {
-			d->parent_manual = true;
-			d->ceiling_bytes = now.bytes[CG_LIMIT_MAX];
-			log_warn("event=ceiling_lowered parent=%s limit=%s config=%s detail=\"the "
-				 "parent's own limit is respected\"",
-				 cg_node_path(d->parent),
-				 units_format_size(now.bytes[CG_LIMIT_MAX], a, sizeof(a)),
-				 units_format_size(ceiling, b, sizeof(b)));
-			d->parent_ceiling = true;
-			return;
-		}
-	}
-	r = 0;
-	if (d->abilities->kind == CG_KIND_V2)
-		r = parent_make_room(d, ceiling);
-	if (r == 0 && now.bytes[CG_LIMIT_MAX] != ceiling)
-		r = cg_node_set_limit(d->parent, CG_LIMIT_MAX, ceiling, &actual);
-	d->parent_ceiling = r == 0;
-	if (r < 0)
-		log_warn("event=ceiling_not_set parent=%s ceiling=%s error=\"%s\" detail=\"usage "
-			 "below it cannot be brought under the ceiling: targets are hard limits\"",
-			 cg_node_path(d->parent), units_format_size(ceiling, a, sizeof(a)),
-			 strerror(-r));
-}
-
-int parent_open(struct daemon *d)
-{
-	const char *path = d->config->parent;
-	bool created = false, needed = false;
-	int r = 0;
-
-	d->ceiling_bytes = d->config->ceiling_bytes;
-	for (uint32_t i = 0; i < d->config->engines; i++)
-		needed |= path_is_below(d->config->engine[i].cgroup, path);
-	if (!path[0] || !needed)
-		return 0;
-	if (!d->parent) {
-		if (!cg_exists(d->backend, path))
-			r = d->dry_run || !d->abilities->writable
-				? -ENOENT
-				: cg_create(d->backend, path, &created);
-		if (r == 0)
-			r = cg_node_open(d->backend, path, &d->parent);
-		if (r < 0) {
-			log_warn("event=no_parent parent=%s error=\"%s\", ignoring", path,
-				 strerror(-r));
-			return r;
-		}
-		if (created)
-			d->parent_origin = (struct engine_origin){ .created = true };
-	}
-	parent_set_ceiling(d);
-	return 0;
-}
-
-/* Somebody else moved the parent's limit: a lower one is the ceiling from now on. */
-void parent_verify(struct daemon *d)
-{
-	struct cg_limits now;
-	uint64_t ceiling = d->config->ceiling_bytes, limit;
-	char a[16];
-
-	if (!d->parent || !d->parent_ceiling || cg_node_limits(d->parent, &now) < 0)
-		return;
-	limit = now.bytes[CG_LIMIT_MAX];
-	if (limit == d->ceiling_bytes)
-		return;
-	if (d->dry_run)
-		return;
-	d->parent_manual = true;
-	d->ceiling_bytes = min_u64(ceiling, limit);
-	log_warn("event=ceiling_changed parent=%s limit=%s detail=\"somebody else set it: the "
-		 "lower of it and the configured ceiling holds\"",
-		 cg_node_path(d->parent), units_format_size(limit, a, sizeof(a)));
-	engines_refresh_law(d);
 }
