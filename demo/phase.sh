@@ -23,6 +23,7 @@ daemon_config() {
 	cat <<-CONF
 		[daemon]
 		ceiling = ${ceiling_mb}M
+		reserve = 2%
 		interval = 100ms
 		parent = $cg_parent
 		page = $work/pressure
@@ -35,7 +36,7 @@ daemon_config() {
 
 		[engine rocksdb]
 		cgroup = $cg_parent/rocksdb
-		min = $((ceiling_mb / 16))M
+		min = $((ceiling_mb / 8))M
 	CONF
 }
 

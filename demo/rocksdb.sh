@@ -19,8 +19,8 @@ rk_load() {
 	(cg_exec rocksdb db_bench --db="$rk_dir/db" --benchmarks="$3" --use_existing_db=$existing \
 		--num=100000000 --duration="$1" --value_size=$rk_value_bytes --compression_type=none --seed=1 \
 		--disable_wal=1 --disable_auto_compactions=1 --level0_slowdown_writes_trigger=1000000 \
-		--level0_stop_writes_trigger=1000000 --write_buffer_size=$((8 << 20)) \
-		--max_write_buffer_number=4 --max_background_jobs=2 --open_files=64 --histogram=1 \
+		--level0_stop_writes_trigger=1000000 --write_buffer_size=$((4 << 20)) \
+		--max_write_buffer_number=3 --max_background_jobs=2 --open_files=64 --histogram=1 \
 		--benchmark_write_rate_limit=$rk_pace_bytes --report_interval_seconds=1 \
 		--report_file="$rk_dir/$2.rate" >"$rk_dir/$2.out" 2>&1) &
 	rk_pid=$!
