@@ -209,6 +209,7 @@ FUZZ_SECONDS ?= 60
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/units.c user/common/suggest.c
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
+$(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)

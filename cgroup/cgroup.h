@@ -184,7 +184,9 @@ int cg_node_reclaim(struct cg_node *n, uint64_t bytes, uint64_t *ret_freed);
  * headroom. Call it again until *ret_actual is there. Where memory.reclaim exists the memory is
  * freed through it first and the limit then follows usage, so that the write of the limit has next
  * to nothing left to do: it neither blocks nor makes the kernel kill for want of reclaimable
- * memory. On v1 the limit itself reclaims, the bite. Protections (min, low) go down at once.
+ * memory. On v1 the limit itself reclaims, the bite. Neither goes below what memory.stat says is
+ * unreclaimable at that moment and 1 MiB, however old the caller's floor is. Protections (min,
+ * low) go down at once.
  * -EBUSY: nothing could be freed, the old limit stands (a v1 kernel may have dropped cache for it).
  */
 int cg_node_shrink_step(struct cg_node *n, enum cg_limit which, uint64_t target_bytes,

@@ -179,12 +179,23 @@ static int v2_delete(struct cg_backend *b, const char *path)
 	return cg_lib_delete(path, b->memory_fd);
 }
 
+/* libcgroup has no name for the root. */
+static int move_to_root(const struct cg_backend *b, pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	return io_write_file_at(b->memory_fd, "cgroup.procs", text);
+}
+
 static int v2_attach(struct cg_backend *b, const char *path, pid_t pid)
 {
 	int r;
 
 	if (b->fake)
 		return cg_fake_attach(b, path, pid);
+	if (!*path)
+		return move_to_root(b, pid);
 	r = cg_lib_open(b->memory_fd);
 	if (r < 0)
 		return r;

@@ -204,6 +204,11 @@ below_mib() {
 	run -0 "$ctl" show "$top"
 	[ "$(value populated)" = 1 ]
 	[ "$(value pids)" = "$pid" ]
+	# and back to the root, which is where it came from as far as limits go
+	"$ctl" attach "" "$pid"
+	run -0 "$ctl" path "$pid"
+	[ "$output" = "path=" ]
+	[ "$(fact "$top" populated)" = 0 ]
 }
 
 @test "attach says what is missing, the process or the cgroup" {

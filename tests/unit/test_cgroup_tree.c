@@ -516,6 +516,28 @@ static void v1_shrinks_bite_by_bite_to_the_floor(void **state)
 	assert_int_equal(v, floor);
 }
 
+/* The floor of the caller may be older than the owner's memory. */
+static void a_limit_stays_above_what_is_unreclaimable_now(void **state)
+{
+	_cleanup_backend_ struct cg_backend *b = open_root(false);
+	_cleanup_node_ struct cg_node *n = open_node(b, "barostat/pg");
+	bool swap = cg_backend_abilities(b)->has_swap;
+	const uint64_t anon = 22265856;
+	uint64_t v = LIMIT;
+	int r = 0;
+
+	for (unsigned int steps = 0; !r && steps < 100; steps++)
+		r = cg_node_shrink_step(n, CG_LIMIT_MAX, 4096, 4 * MIB, 0, &v);
+	assert_int_equal(r, -EBUSY);
+	assert_int_equal(v, swap ? MIB : anon + MIB);
+	/* Locked memory stays even where swap is on. */
+	assert_int_equal(cg_node_raise_limit(n, CG_LIMIT_MAX, LIMIT, &v), 0);
+	write_file("memory/barostat/pg/memory.stat",
+		   "total_rss 0\ntotal_shmem 0\ntotal_unevictable 20971520\n");
+	assert_int_equal(cg_node_shrink_step(n, CG_LIMIT_MAX, 4096, 32 * MIB, 0, &v), 0);
+	assert_int_equal(v, 21 * MIB);
+}
+
 /* -- the dry run -- */
 
 static void a_dry_run_remembers_and_writes_nothing(void **state)
@@ -545,10 +567,10 @@ static void a_dry_run_remembers_and_writes_nothing(void **state)
 	assert_int_equal(cg_node_usage(n, &v), 0);
 	assert_int_equal(v, V2_USAGE);
 	/* Shrinks take their course as if the memory came free. */
-	for (unsigned int steps = 0; steps < 40 && v > 10 * MIB; steps++)
-		assert_int_equal(cg_node_shrink_step(n, CG_LIMIT_MAX, MIB, 4 * MIB, 10 * MIB, &v),
+	for (unsigned int steps = 0; steps < 40 && v > 30 * MIB; steps++)
+		assert_int_equal(cg_node_shrink_step(n, CG_LIMIT_MAX, MIB, 4 * MIB, 30 * MIB, &v),
 				 0);
-	assert_int_equal(v, 10 * MIB);
+	assert_int_equal(v, 30 * MIB);
 	assert_int_equal(cg_create(b, "barostat/new/deep", &created), 0);
 	assert_true(created);
 	assert_int_equal(cg_attach(b, "barostat/pg", getpid()), 0);
@@ -737,6 +759,7 @@ int main(void)
 		V2(a_limit_above_usage_falls_without_reclaim),
 		V2(protections_fall_at_once),
 		HYBRID(v1_shrinks_bite_by_bite_to_the_floor),
+		HYBRID(a_limit_stays_above_what_is_unreclaimable_now),
 		V2(a_dry_run_remembers_and_writes_nothing),
 		V2(a_dry_run_refuses_what_the_kernel_would),
 		HYBRID(a_dry_run_of_v1_has_one_limit),
