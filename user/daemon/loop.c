@@ -4,22 +4,17 @@
  * stages in order and knows when.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
 #include "user/common/clock.h"
 #include "user/common/log.h"
 #include "user/common/units.h"
-#include "user/daemon/actuator.h"
 #include "user/daemon/daemon.h"
-#include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
 #define EVENTS_PER_WAIT 64

@@ -215,6 +215,10 @@ int daemon_init(struct daemon *d)
 	choose_walk_root(d);
 	engines_refresh_law(d);
 	d->rung = find_rung(d);
+	if (!d->config->engines)
+		log_warn(
+		    "event=no_engines detail=\"the configuration names none: nothing to do until "
+		    "a reload\"");
 	d->initialised = true;
 	log_info("event=started rung=%s policy=%s engines=%u ceiling=%llu interval_ms=%llu",
 		 rung_name(d->rung), policy_name(d->config->policy), d->config->engines,
