@@ -136,7 +136,7 @@ onsets() {
 	done
 	for round in 1 2; do
 		tell arm 0
-		run_in a "$reread" "$WORK/file" $bytes loop 1000 read
+		run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page)) read
 		tell read
 		for v in $variants; do
 			echo "$v: $(onsets "$v")"
