@@ -107,7 +107,10 @@ void sensor_climb(const struct sensor_ctx *ctx, const struct sensor_module *modu
 		err = module->open(ctx, variant, ret_private);
 		if (!err) {
 			state->variant = variant;
-			if (capture.note[0])
+			if (capture.note[0] && refused[0])
+				snprintf(state->why, sizeof(state->why), "%.85s: %.72s", refused,
+					 capture.note);
+			else if (capture.note[0])
 				snprintf(state->why, sizeof(state->why), "%s", capture.note);
 			else if (refused[0])
 				snprintf(state->why, sizeof(state->why), "%.120s: %s variant used",

@@ -63,8 +63,7 @@ static int prepare(struct refaults *r, const struct sensor_ctx *ctx, enum sensor
 	r->bpf->rodata->ghost_sets = plan.sets;
 	sensor_pick_programs(r->bpf->obj, variant);
 	if (variant == SENSOR_TRACEPOINT)
-		sensor_note("tracepoint variant: file pages only, and a refault is seen only while "
-			    "its ghost is kept");
+		sensor_note("files only, and a refault is seen while its ghost is kept");
 	return 0;
 }
 

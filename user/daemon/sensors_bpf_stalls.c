@@ -53,8 +53,7 @@ static int stalls_open(const struct sensor_ctx *ctx, enum sensor_variant variant
 		return err;
 	sensor_pick_programs(s->bpf->obj, variant);
 	if (variant == SENSOR_TRACEPOINT)
-		sensor_note("tracepoint variant: waits for swapped pages are seen on a disk, not "
-			    "on zram; refault waits are scaled up from the sampled pages");
+		sensor_note("no waits for zram, refault waits scaled up from samples");
 	err = stalls_bpf__load(s->bpf);
 	if (!err)
 		err = sensor_counters_map(&one_lane, s->bpf->maps.stall_counters, &s->counters);
