@@ -58,7 +58,9 @@ is_active() {
 }
 
 @test "on a read-only cgroup file system the daemon observes" {
-	mkdir -p "$memory/$parent/a"
+	mkdir -p "$memory/$parent"
+	[ "$hierarchy" = hybrid ] || echo +memory >"$memory/$parent/cgroup.subtree_control"
+	mkdir "$memory/$parent/a"
 	start_in_own_mounts "mount --bind $memory $memory && mount -o remount,ro,bind $memory"
 	[ "$(query .rung)" = observe ]
 	grep -q observe_only "$log"
