@@ -9,6 +9,7 @@ pg_dir=     # set by pg_prepare
 pg_bin=     # where initdb and pg_ctl are
 pg_clients=4
 pg_client_pid=
+pg_server_pid=
 
 pg_run() { setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"; }
 
@@ -43,18 +44,34 @@ pg_prepare() {
 	pg_run pgbench -h "$pg_dir" -U postgres -q -i -I dtGvp -s "$scale" postgres >"$pg_dir/load.log" 2>&1
 	# Frozen, so that reading sets no hint bits and dirties no pages.
 	pg_run psql -h "$pg_dir" -U postgres -q -c 'VACUUM (FREEZE) pgbench_accounts' -c CHECKPOINT postgres
-	pg_stop
+	pg_run "$pg_bin/pg_ctl" -D "$pg_dir/data" -s -m fast stop
 }
 
-# pg_start: the server inside its cgroup.
+# pg_start: the server inside its cgroup. Not by pg_ctl, which would give it a session, and with it
+# a share of the processors, of its own.
 pg_start() {
+	local deadline=$((SECONDS + 30))
 	(cg_exec postgres setpriv --reuid=postgres --regid=postgres --init-groups -- \
-		"$pg_bin/pg_ctl" -D "$pg_dir/data" -l "$pg_dir/server.log" -s -w start)
+		"$pg_bin/postgres" -D "$pg_dir/data" >>"$pg_dir/server.log" 2>&1) &
+	pg_server_pid=$!
+	until pg_run pg_isready -q -h "$pg_dir"; do
+		if ! kill -0 "$pg_server_pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+			echo "PostgreSQL did not come up: $(tail -n 2 "$pg_dir/server.log")" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
 }
 
+# Ends the server and waits for it; a second, harder signal after ten seconds.
 pg_stop() {
-	[ -n "$pg_dir" ] && [ -e "$pg_dir/data/postmaster.pid" ] || return 0
-	pg_run "$pg_bin/pg_ctl" -D "$pg_dir/data" -s -m immediate stop 2>/dev/null || true
+	local deadline=$((SECONDS + 10))
+	[ -n "$pg_server_pid" ] || return 0
+	kill -INT "$pg_server_pid" 2>/dev/null || true
+	while kill -0 "$pg_server_pid" 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
+	kill -QUIT "$pg_server_pid" 2>/dev/null || true
+	wait "$pg_server_pid" 2>/dev/null || true
+	pg_server_pid=
 }
 
 # pg_load SECONDS NAME: pgbench in the background; latencies of one transaction in ten in NAME.log*.
