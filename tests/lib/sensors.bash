@@ -157,8 +157,13 @@ make_file() {
 	sync "$1"
 }
 
+no_cgroup_left() {
+	find "$CG" -depth -type d -exec rmdir {} + 2>/dev/null
+	[ ! -d "$CG" ]
+}
+
 sensors_teardown() {
-	local pid dir
+	local pid
 
 	for pid in "${HELD[@]}" $SENSORS_PID; do
 		kill -9 "$pid" 2>/dev/null || true
@@ -166,8 +171,6 @@ sensors_teardown() {
 	done
 	rm -rf "${WORK:-/nonexistent}"
 	[ -n "${CG:-}" ] && [ -d "$CG" ] || return 0
-	find "$CG" -depth -type d | while read -r dir; do
-		wait_for 10 rmdir "$dir" || true
-	done
-	[ ! -d "$CG" ]
+	# a cgroup is busy until the last of its tasks is quite gone
+	wait_for 10 no_cgroup_left
 }
