@@ -357,14 +357,14 @@ below_mib() {
 
 @test "a raise does not wait behind a shrink that is busy reclaiming" {
 	"$ctl" create "$top"
-	start "$top" hog-file "$work/hog.data" 200M
+	start "$top" hog-file "$work/hog.data" 96M
 	stop "$pid"
 	# two readers take every page back as soon as it is reclaimed
-	start "$top" hog-hot-file "$work/hog.data" 200M
-	start "$top" hog-hot-file "$work/hog.data" 200M
+	start "$top" hog-hot-file "$work/hog.data" 96M
+	start "$top" hog-hot-file "$work/hog.data" 96M
 	which=$([ "$kind" = v2 ] && echo high || echo max)
 	"$ctl" set "$top" "$which" 1G
-	run -0 "$ctl" raise-while-shrinking "$top" "$which" 20M 1G
+	run -0 "$ctl" raise-while-shrinking "$top" "$which" 10M 1G
 	echo "$output"
 	[ "$(value raises)" -ge 2 ]
 	[ "$(value shrink)" = running ] ||
@@ -375,7 +375,7 @@ below_mib() {
 
 @test "a shrink of clean cache lands, in bites" {
 	"$ctl" create "$top"
-	fill "$top" 128M
+	fill "$top" 72M
 	run -0 "$ctl" shrink "$top" max 32M 8M 0
 	echo "$output"
 	[ "$(value max)" = $((32 << 20)) ]
