@@ -107,3 +107,43 @@ is_active() {
 	stop_daemon
 	[ ! -d "$memory/$parent" ]
 }
+
+@test "SIGKILL at any moment leaves the ceiling held, and the next daemon restores all the same" {
+	local i
+	for i in 1 2 3 4 5 6 7 8; do
+		"$build/barostatd" --config "$conf" 2>>"$log" 3>&- &
+		daemon_pid=$!
+		pids+=("$daemon_pid")
+		sleep "0.$((RANDOM % 10))$((RANDOM % 10))" # the moment is the point
+		kill -KILL "$daemon_pid"
+		wait "$daemon_pid" 2>/dev/null || true
+		# Either nothing was begun, or the parent holds the ceiling.
+		[ ! -d "$memory/$parent/a" ] || [ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+	done
+	start_daemon
+	wait_for 5 is_active
+	stop_daemon
+	[ ! -d "$memory/$parent" ]
+	[ ! -e "$dir/state.json" ]
+}
+
+@test "a clock that steps changes nothing" {
+	case ${CHECK_ENVIRONMENT:-host} in
+	host*) skip "the clock of this machine is not ours to step" ;;
+	esac
+	start_daemon
+	wait_for 5 is_active
+	local now ticks
+	now=$(date +%s)
+	date -s "@$((now + 86400 * 365))"
+	ticks=$(query .cost.ticks)
+	ticked() { [ "$(query .cost.ticks)" -gt $((ticks + 10)) ]; }
+	wait_for 20 ticked
+	date -s "@$((now - 86400 * 365))"
+	ticks=$(query .cost.ticks)
+	wait_for 20 ticked
+	is_active
+	[ "$(query .uptime_s)" -lt 3600 ]
+	cli page | grep -q .
+	date -s "@$now"
+}

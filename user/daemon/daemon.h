@@ -157,6 +157,14 @@ uint64_t engine_id_of(const struct engine *e);
 /* "barostat" is above "barostat/pg", not above "barostat2/pg"; "" is above everything. */
 bool engine_path_is_below(const char *path, const char *above);
 
+/*
+ * What we are about to make is written down before we make it: a crash in between leaves a cgroup
+ * that the next daemon knows as ours. An intention has no cgroup id yet.
+ */
+void origin_intend(struct daemon *d, struct engine_origin *o);
+bool origin_is_of(const struct engine_origin *o, uint64_t cgroup_id);
+bool engine_is_made_by_us(const struct daemon *d, const struct engine *e);
+
 /* -- the common parent (parent.c) -- */
 int parent_open(struct daemon *d);
 void parent_verify(struct daemon *d);

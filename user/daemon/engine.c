@@ -139,6 +139,21 @@ static void choose_mode(struct daemon *d, struct engine *e)
 			     : "this hierarchy has no memory.low");
 }
 
+void origin_intend(struct daemon *d, struct engine_origin *o)
+{
+	*o = (struct engine_origin){
+		.known = true,
+		.created = true,
+		.limits = { { 0, 0, BYTES_NO_LIMIT, BYTES_NO_LIMIT } },
+	};
+	d->state_dirty = true;
+}
+
+bool origin_is_of(const struct engine_origin *o, uint64_t cgroup_id)
+{
+	return o->known && (o->cgroup_id == cgroup_id || (o->created && o->cgroup_id == 0));
+}
+
 /*
  * The limits found in a cgroup: ours from before a crash when the state file knows the cgroup,
  * otherwise the operator's, to be restored one day. The target starts where the limit stands.
@@ -146,10 +161,14 @@ static void choose_mode(struct daemon *d, struct engine *e)
 static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 {
 	struct law_engine_state *ls = &d->law_state->engine[e->slot];
-	bool ours = e->origin.known && e->origin.cgroup_id == engine_id_of(e);
+	bool ours = origin_is_of(&e->origin, engine_id_of(e));
 	uint64_t held;
 
 	memset(ls, 0, sizeof(*ls));
+	if (ours && e->origin.cgroup_id == 0) {
+		e->origin.cgroup_id = engine_id_of(e);
+		d->state_dirty = true;
+	}
 	if (!ours) {
 		e->origin = (struct engine_origin){ .known = true,
 						    .created = created,
@@ -207,6 +226,11 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	return 0;
 }
 
+bool engine_is_made_by_us(const struct daemon *d, const struct engine *e)
+{
+	return !e->conf->cgroup_given && !d->dry_run && d->abilities->writable;
+}
+
 void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	bool created = false;
@@ -216,8 +240,13 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 		/* A cgroup the operator named is somebody's (a service, a container): wait for it.
 		 */
 		r = -ENOENT;
-		if (!e->conf->cgroup_given && !d->dry_run && d->abilities->writable)
+		if (engine_is_made_by_us(d, e)) {
+			if (!e->origin.known) {
+				origin_intend(d, &e->origin);
+				state_save(d);
+			}
 			r = cg_create(d->backend, e->conf->cgroup, &created);
+		}
 	}
 	if (r == 0)
 		r = activate(d, e, created, now_ns);

@@ -302,7 +302,7 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 	else if (moving)
 		m->stream_ns = law_less(m->stream_ns, 2 * iv->dt_ns);
 	else
-		m->stream_ns = law_less(m->stream_ns, iv->dt_ns / 8);
+		m->stream_ns = law_less(m->stream_ns, iv->dt_ns / 2);
 	e->streaming = e->streaming ? m->stream_ns > 0 : m->stream_ns >= STREAM_AFTER_NS;
 }
 

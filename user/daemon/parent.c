@@ -41,10 +41,13 @@ static void parent_set_ceiling(struct daemon *d)
 	r = cg_node_limits(d->parent, &now);
 	if (r < 0)
 		return;
-	if (!d->parent_origin.known || d->parent_origin.cgroup_id != cg_node_id(d->parent)) {
-		d->parent_origin.known = true;
+	if (origin_is_of(&d->parent_origin, cg_node_id(d->parent))) {
+		d->state_dirty |= !d->parent_origin.cgroup_id;
 		d->parent_origin.cgroup_id = cg_node_id(d->parent);
-		d->parent_origin.limits = now;
+	} else {
+		d->parent_origin = (struct engine_origin){ .known = true,
+							   .cgroup_id = cg_node_id(d->parent),
+							   .limits = now };
 		d->state_dirty = true;
 		if (now.bytes[CG_LIMIT_MAX] < ceiling) {
 			d->parent_manual = true;
@@ -74,7 +77,7 @@ static void parent_set_ceiling(struct daemon *d)
 int parent_open(struct daemon *d)
 {
 	const char *path = d->config->parent;
-	bool created = false, needed = false;
+	bool created, needed = false;
 	int r = 0;
 
 	d->ceiling_bytes = d->config->ceiling_bytes;
@@ -94,8 +97,6 @@ int parent_open(struct daemon *d)
 				 strerror(-r));
 			return r;
 		}
-		if (created)
-			d->parent_origin = (struct engine_origin){ .created = true };
 	}
 	parent_set_ceiling(d);
 	return 0;

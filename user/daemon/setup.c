@@ -186,6 +186,20 @@ static void choose_walk_root(struct daemon *d)
 		d->walk_fd = open(d->abilities->memory_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* All cgroups that the first tick will make, in one writing of the state file. */
+static void note_intentions(struct daemon *d)
+{
+	const char *parent = d->config->parent;
+
+	if (parent[0] && !d->dry_run && !cg_exists(d->backend, parent))
+		origin_intend(d, &d->parent_origin);
+	for_each_engine (d, e)
+		if (engine_is_made_by_us(d, e) && !cg_exists(d->backend, e->conf->cgroup))
+			origin_intend(d, &e->origin);
+	if (d->state_dirty)
+		state_save(d);
+}
+
 int daemon_init(struct daemon *d)
 {
 	int r;
@@ -211,6 +225,7 @@ int daemon_init(struct daemon *d)
 	if (r < 0)
 		return r;
 	state_load(d);
+	note_intentions(d);
 	parent_open(d);
 	choose_walk_root(d);
 	engines_refresh_law(d);
