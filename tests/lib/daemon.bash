@@ -97,6 +97,13 @@ tell() {
 	tail -n 1 "$dir/$name.out"
 }
 
+# end_hog NAME: its end of input
+end_hog() {
+	local fd
+	eval "fd=\$fd_$1"
+	echo quit >&"$fd"
+}
+
 # fresh_file PATH MIB: random bytes that nobody has in the page cache, so that the first reader pays
 fresh_file() {
 	head -c "$2M" /dev/urandom >"$1"
