@@ -5,6 +5,8 @@
 # shellcheck disable=SC2030,SC2031 # every test is a subshell, and is meant to be
 
 bats_require_minimum_version 1.5.0
+# bats file_tags=guest
+
 load ../lib/wait
 
 setup_file() {

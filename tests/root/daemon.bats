@@ -37,6 +37,7 @@ targets_fit() {
 	[ "$(query .ceiling_bytes)" = $((256 * 1048576)) ]
 }
 
+# bats test_tags=guest
 @test "what status says is what the kernel holds" {
 	two_engines
 	start_daemon
@@ -62,6 +63,7 @@ targets_fit() {
 	[ "$status" -eq 3 ]
 }
 
+# bats test_tags=guest
 @test "SIGTERM puts back the limit an existing cgroup had, and leaves the cgroup" {
 	mkdir -p "$memory/$parent/svc"
 	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
@@ -78,6 +80,7 @@ targets_fit() {
 	[ "$(limit_of "$parent/svc")" = $((900 * 1048576)) ]
 }
 
+# bats test_tags=guest
 @test "after kill -9 limits stay safe, and a restart adopts them and still knows what to restore" {
 	two_engines
 	start_daemon
@@ -97,6 +100,7 @@ targets_fit() {
 	[ ! -d "$memory/$parent" ]
 }
 
+# bats test_tags=guest
 @test "a limit somebody else sets is respected, said, and taken back by a reload" {
 	two_engines
 	sed -i 's/^\[engine a\]/&\nlimit = hard/' "$conf"
@@ -113,6 +117,7 @@ targets_fit() {
 	wait_for 5 is_steered
 }
 
+# bats test_tags=guest
 @test "a cgroup that vanishes is said and given up, and taken up again when it is back" {
 	mkdir -p "$memory/$parent/svc"
 	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
@@ -189,6 +194,7 @@ targets_fit() {
 	wait_for 5 test ! -d "$memory/$parent/a"
 }
 
+# bats test_tags=guest
 @test "anonymous memory is never squeezed below what it is: it grows to half the ceiling alive" {
 	two_engines
 	start_daemon
@@ -206,6 +212,7 @@ targets_fit() {
 	targets_fit
 }
 
+# bats test_tags=guest
 @test "memory that was given back is lent to the engine that needs it" {
 	two_engines
 	fresh_file "$dir/data" 180
@@ -223,6 +230,7 @@ targets_fit() {
 	cli explain a | grep -q got
 }
 
+# bats test_tags=guest
 @test "processes forked into sub-cgroups count for the engine" {
 	two_engines
 	start_daemon

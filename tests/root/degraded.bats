@@ -35,6 +35,7 @@ is_active() {
 	[ "$(engine a .state)" = active ]
 }
 
+# bats test_tags=guest
 @test "without BTF the daemon steers on the files rung and doctor says what would bring more" {
 	start_in_own_mounts 'mount -t tmpfs none /sys/kernel/btf'
 	wait_for 5 is_active
@@ -127,6 +128,7 @@ is_active() {
 	[ ! -e "$dir/state.json" ]
 }
 
+# bats test_tags=guest
 @test "a clock that steps changes nothing" {
 	case ${CHECK_ENVIRONMENT:-host} in
 	host*) skip "the clock of this machine is not ours to step" ;;

@@ -32,6 +32,7 @@ events_of_kind() {
 	[ "$(field 1 children)" -eq 0 ]
 }
 
+# bats test_tags=guest
 @test "a child made later counts, with an event that names it" {
 	sensors_start "$CG/a" "$CG/b"
 	need_sensor children

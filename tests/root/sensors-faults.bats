@@ -19,6 +19,7 @@ timed() {
 	jq "[.slots[\"$1\"].majfault_latency[]] | add" <<<"$answer"
 }
 
+# bats test_tags=guest
 @test "a thousand cold pages of a mapped file are a thousand major faults, each with its time" {
 	make_file "$WORK/file" 16
 	sensors_start "$CG/a" "$CG/b"

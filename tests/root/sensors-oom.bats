@@ -31,6 +31,7 @@ overdraw() {
 	wait "$victim" || true
 }
 
+# bats test_tags=guest
 @test "each victim of the OOM killer counts once, with an event that names it" {
 	local i victims=()
 

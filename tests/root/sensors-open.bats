@@ -21,6 +21,7 @@ need_bpf() {
 		skip "sensor walk is off: system calls are filtered here"
 }
 
+# bats test_tags=guest
 @test "every sensor works by one variant or another on a kernel with BTF" {
 	local name
 
@@ -33,6 +34,7 @@ need_bpf() {
 	[ "$(variant walk)" = iterator ]
 }
 
+# bats test_tags=guest
 @test "fentry is used where the kernel has it, and a tracepoint with a reason where not" {
 	local name
 

@@ -45,6 +45,7 @@ resident_pages() {
 	echo $(($(stat_of a "$([ $hierarchy = v2 ] && echo file || echo cache)") / page))
 }
 
+# bats test_tags=guest
 @test "a loop 4 MiB longer than its memory refaults at a distance of 4 MiB" {
 	watch a
 	run_in a "$reread" "$WORK/file" $bytes loop $((bytes / page * 4)) read

@@ -91,6 +91,7 @@ elapsed_ms() {
 	done
 }
 
+# bats test_tags=guest
 @test "sleep above memory.high is throttle time, and PSI agrees" {
 	[ $hierarchy = v2 ] || skip "needs cgroup v2 memory.high"
 	limit_engine a max
@@ -149,6 +150,7 @@ onsets() {
 	done
 }
 
+# bats test_tags=guest
 @test "swapped memory comes back at its distance, and the wait for it is swap-in" {
 	[[ ${CHECK_ENVIRONMENT:-} = 6.* ]] || skip "needs a swap of its own, as in a guest"
 	fallocate -l 64M "$WORK/swap"

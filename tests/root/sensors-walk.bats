@@ -40,6 +40,7 @@ usage_agrees() {
 	near "$(field 0 usage_bytes)" "$(cat "$CG/a/$file")" 10000
 }
 
+# bats test_tags=guest
 @test "the walk reads usage and the limit" {
 	echo $((64 << 20)) >"$(limit_file "$CG/a")"
 	sensors_start "$CG/a" "$CG/b"
@@ -78,6 +79,7 @@ all_same() {
 	}
 }
 
+# bats test_tags=guest
 @test "every vmstat of the walk is that of memory.stat, children included" {
 	start_matched
 	wait_for 10 all_same || {

@@ -20,15 +20,20 @@
 #define FREEZE_SOME_PPM   700000
 #define RELEASE_WITHIN_NS NS_PER_S
 
-/* Results of the actuator's threads come back here. */
+/* What the actuator's threads read back since the last look. */
+static void take_result(struct daemon *d, struct engine *e, struct actuator_result *ret)
+{
+	actuator_result(d->actuator, e->slot, ret);
+	for (int w = 0; w < CG_LIMIT_COUNT; w++)
+		if (ret->touched[w])
+			e->actual.bytes[w] = ret->actual[w];
+}
+
 static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	struct actuator_result result;
 
-	actuator_result(d->actuator, e->slot, &result);
-	for (int w = 0; w < CG_LIMIT_COUNT; w++)
-		if (result.touched[w])
-			e->actual.bytes[w] = result.actual[w];
+	take_result(d, e, &result);
 	if (result.busy || !result.error)
 		return;
 	if (result.error == -ENODEV || result.error == -ENOENT) {
@@ -58,7 +63,8 @@ static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 	if (now_ns < e->verify_due_ns)
 		return;
 	e->verify_due_ns = now_ns + VERIFY_EVERY_NS;
-	actuator_result(d->actuator, e->slot, &result);
+	/* A lowering may have ended since the last look. */
+	take_result(d, e, &result);
 	if (result.busy)
 		return;
 	r = cg_node_limits(e->node, &now);

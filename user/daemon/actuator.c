@@ -355,6 +355,9 @@ void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *
 {
 	pthread_mutex_lock(&a->lock);
 	*ret = a->job[slot]->result;
+	/* Told once: what is read back later, by whomever, is newer. */
+	memset(a->job[slot]->result.touched, 0, sizeof(ret->touched));
+	a->job[slot]->result.error = 0;
 	pthread_mutex_unlock(&a->lock);
 }
 

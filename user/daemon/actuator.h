@@ -26,9 +26,10 @@ struct actuator;
 
 struct actuator_result {
 	bool busy; /* a thread is at it, or it waits for one */
-	int error; /* of the last lowering: 0, or -EBUSY when the kernel could not free enough */
+	int error; /* of a lowering since actuator_result() was last called: 0, or -EBUSY when the
+		      kernel could not free enough */
 	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
-	bool touched[CG_LIMIT_COUNT];
+	bool touched[CG_LIMIT_COUNT]; /* since actuator_result() was last called */
 	uint64_t busy_since_ns; /* 0 when idle */
 };
 
