@@ -146,6 +146,6 @@ is_active() {
 	wait_for 20 ticked
 	is_active
 	[ "$(query .uptime_s)" -lt 3600 ]
-	cli page | grep -q .
+	cli --page "$page" page | grep -q .
 	date -s "@$now"
 }
