@@ -242,52 +242,28 @@ static __always_inline uint64_t search_stack(uint64_t ctx, uint64_t task)
 	return 0;
 }
 
-static __always_inline unsigned long flags_of_number(uint64_t folio)
-{
-	unsigned long flags = 0;
-
-	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)folio); /* first of the struct */
-	return flags;
-}
-
-static __always_inline bool is_being_read(unsigned long flags)
-{
-	return flags & page_flag(PG_locked) && !(flags & page_flag(PG_uptodate));
-}
-
 /*
- * Few waits are searched: those for other input or output have no folio, and would be searched in
- * vain each time. What is left on the stack of an earlier wait looks like one; its folio is no
- * longer being read.
+ * -> the folio the current task is about to wait for, as a number; 0 when it waits for another
+ * thing (other input or output). Once the depth is known only few such waits are searched, in case
+ * there are two ways down.
  */
-static __always_inline uint64_t find_folio(uint64_t ctx, uint64_t task)
-{
-	struct stack_words words;
-	uint64_t depth;
-
-	if (bpf_get_prandom_u32() & 15)
-		return 0;
-	depth = search_stack(ctx, task);
-	if (!depth || !look_at_depth(ctx, depth, task, &words) ||
-	    !is_being_read(flags_of_number(words.folio)))
-		return 0;
-	known_depth = depth;
-	return words.folio;
-}
-
-/* -> the folio the task is about to wait for, as a number; 0 when it waits for another thing. */
-static __always_inline uint64_t awaited_folio(uint64_t ctx, uint64_t task)
+static __always_inline uint64_t awaited_folio(uint64_t ctx, struct task_struct *task)
 {
 	uint64_t depth = known_depth;
 	struct stack_words words;
 
 	if (!layout_is_known())
 		return 0;
-	if (!depth || !look_at_depth(ctx, depth, task, &words))
-		return find_folio(ctx, task);
-	return (uint32_t)words.bit_nr == bpf_core_enum_value(enum pageflags, PG_locked)
-		   ? words.folio
-		   : 0;
+	if (!depth || !look_at_depth(ctx, depth, (uint64_t)task, &words)) {
+		if (depth && bpf_get_prandom_u32() & 15)
+			return 0;
+		depth = search_stack(ctx, (uint64_t)task);
+		if (!depth || !look_at_depth(ctx, depth, (uint64_t)task, &words))
+			return 0;
+		known_depth = depth;
+	}
+	return (uint32_t)words.bit_nr == 0 ? words.folio
+					   : 0; /* PG_locked: waits for it to be read */
 }
 
 static __always_inline uint64_t name_of_folio_number(struct folio *folio)
@@ -310,10 +286,11 @@ static __always_inline uint32_t blame(struct folio *folio, struct task_struct *t
 				      uint32_t *ret_weight_shift)
 {
 	unsigned long swap = page_flag(PG_swapbacked) | page_flag(PG_swapcache);
-	unsigned long flags = flags_of_number((uint64_t)folio);
+	unsigned long flags = 0;
 
 	*ret_weight_shift = 0;
-	if (!is_being_read(flags))
+	bpf_probe_read_kernel(&flags, sizeof(flags), folio); /* first of the struct, everywhere */
+	if (flags & page_flag(PG_uptodate))
 		return STALL_CAUSES; /* locked for another reason */
 	if ((flags & swap) == swap)
 		return STALL_SWAP_IN;
@@ -333,7 +310,7 @@ static __always_inline void wait_begins(void *ctx, struct task_struct *task)
 
 	if (task->reclaim_state)
 		return; /* the wait is reclaim's */
-	folio = awaited_folio(stack_at(ctx), (uint64_t)task);
+	folio = awaited_folio(stack_at(ctx), task);
 	if (!folio)
 		return;
 	cause = blame((struct folio *)folio, task, &weight_shift);
