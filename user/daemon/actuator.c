@@ -138,7 +138,6 @@ static void run_job(struct actuator *a, struct job *j)
 {
 	j->state = JOB_RUNNING;
 	j->thread = pthread_self();
-	j->result.busy_since_ns = clock_now_ns();
 	a->running++;
 	while (!a->stop && job_has_work(j)) {
 		for (int w = 0; w < CG_LIMIT_COUNT; w++) {
@@ -150,7 +149,6 @@ static void run_job(struct actuator *a, struct job *j)
 	}
 	a->running--;
 	j->state = JOB_IDLE;
-	j->result.busy_since_ns = 0;
 	if (!j->result.busy) /* unbound meanwhile: nobody else knows of it */
 		job_free(j);
 	else

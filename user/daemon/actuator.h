@@ -30,7 +30,6 @@ struct actuator_result {
 		      kernel could not free enough */
 	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
 	bool touched[CG_LIMIT_COUNT]; /* since actuator_result() was last called */
-	uint64_t busy_since_ns; /* 0 when idle */
 };
 
 /* wake_fd (an eventfd, may be -1) is written when a lowering ended. */

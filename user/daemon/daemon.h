@@ -112,7 +112,6 @@ struct daemon {
 	struct law_workspace *workspace;
 
 	uint64_t usage_bytes; /* of all engines */
-	uint64_t last_tick_ns;
 	uint64_t samples; /* sampling rounds, for staggering */
 	bool state_dirty; /* the state file must be written */
 	struct level_state host_level;

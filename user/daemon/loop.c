@@ -87,7 +87,6 @@ void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 		engines_refresh_law(d);
 		for_each_engine (d, e)
 			estimate_engine(d, e, now_ns);
-		d->last_tick_ns = now_ns;
 	} else {
 		struct engine *e = &d->engine[urgent_slot];
 
