@@ -366,11 +366,14 @@ below_mib() {
 	start "$top" hog-hot-file "$work/hog.data" 96M
 	which=$([ "$kind" = v2 ] && echo high || echo max)
 	"$ctl" set "$top" "$which" 1G
-	run -0 "$ctl" raise-while-shrinking "$top" "$which" 10M 1G
-	echo "$output"
-	[ "$(value raises)" -ge 2 ]
-	[ "$(value shrink)" = running ] ||
-		[ "$(value longest_raise_us)" -lt "$(value shrink_us)" ]
+	# A shrink the raise overtook may end within a millisecond; a raise that waited for it
+	# would never be through before it is, however often it is tried.
+	for _ in {1..20}; do
+		run -0 "$ctl" raise-while-shrinking "$top" "$which" 10M 1G
+		echo "$output"
+		[ "$(value raises_inside)" -eq 0 ] || return 0
+	done
+	false
 }
 
 # -- shrinking in bites --

@@ -378,7 +378,7 @@ static int cmd_vanish(char **argv)
 struct stuck {
 	struct cg_node *node;
 	enum cg_limit which;
-	uint64_t bytes, took_ns;
+	uint64_t bytes, start_ns, end_ns;
 	int r;
 	bool started, ended;
 };
@@ -386,16 +386,35 @@ struct stuck {
 static void *shrink_thread(void *arg)
 {
 	struct stuck *s = arg;
-	uint64_t actual, start_ns = clock_now_ns();
+	uint64_t actual;
 
+	s->start_ns = clock_now_ns();
 	__atomic_store_n(&s->started, true, __ATOMIC_RELEASE);
 	s->r = cg_node_set_limit(s->node, s->which, s->bytes, &actual);
-	s->took_ns = clock_now_ns() - start_ns;
+	s->end_ns = clock_now_ns();
 	__atomic_store_n(&s->ended, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-#define RAISE_FOR_NS (NS_PER_S / 2)
+#define RAISE_FOR_NS   (NS_PER_S / 2)
+#define RAISE_PAUSE_US 100
+#define RAISES_KEPT    4096
+
+struct span {
+	uint64_t start_ns, end_ns;
+};
+
+/* How many raises began in the second half of the shrink and were through before it was. */
+static unsigned int raises_inside(const struct span *spans, unsigned int n, uint64_t start_ns,
+				  uint64_t end_ns)
+{
+	uint64_t half_ns = start_ns + (end_ns - start_ns) / 2;
+	unsigned int inside = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		inside += spans[i].start_ns >= half_ns && spans[i].end_ns < end_ns;
+	return inside;
+}
 
 /*
  * PATH WHICH LOW HIGH: raises to HIGH again and again while another thread shrinks to LOW, and
@@ -405,7 +424,8 @@ static int cmd_raise_while_shrinking(char **argv)
 {
 	_cleanup_node_ struct cg_node *n = NULL;
 	struct stuck s = { .which = limit_arg(argv[1]), .bytes = bytes_arg(argv[2]) };
-	uint64_t high = bytes_arg(argv[3]), longest_ns = 0, actual, usage, begin_ns, now_ns;
+	static struct span spans[RAISES_KEPT];
+	uint64_t high = bytes_arg(argv[3]), actual, usage, now_ns;
 	unsigned int raises = 0;
 	pthread_t thread;
 	int r = cg_node_open(backend, argv[0], &n);
@@ -418,22 +438,25 @@ static int cmd_raise_while_shrinking(char **argv)
 		return r;
 	while (!__atomic_load_n(&s.started, __ATOMIC_ACQUIRE))
 		sched_yield();
-	begin_ns = clock_now_ns();
 	do {
-		uint64_t start_ns = clock_now_ns();
+		struct span *span = &spans[raises % RAISES_KEPT];
 
+		span->start_ns = clock_now_ns();
 		r = cg_node_raise_limit(n, s.which, high, &actual) ?: cg_node_usage(n, &usage);
-		now_ns = clock_now_ns();
-		longest_ns = max_u64(longest_ns, now_ns - start_ns);
+		span->end_ns = now_ns = clock_now_ns();
 		raises++;
+		usleep(RAISE_PAUSE_US); /* or a lock between the two would never be the other's */
 	} while (!r && !__atomic_load_n(&s.ended, __ATOMIC_ACQUIRE) &&
-		 now_ns - begin_ns < RAISE_FOR_NS);
-	if (!__atomic_load_n(&s.ended, __ATOMIC_ACQUIRE))
+		 now_ns - s.start_ns < RAISE_FOR_NS);
+	if (!__atomic_load_n(&s.ended, __ATOMIC_ACQUIRE)) {
 		printf("shrink=running\n");
-	else
+	} else {
 		printf("shrink=%s\nshrink_us=%" PRIu64 "\n", s.r ? strerrorname_np(-s.r) : "ok",
-		       s.took_ns / 1000);
-	printf("raises=%u\nlongest_raise_us=%" PRIu64 "\n", raises, longest_ns / 1000);
+		       (s.end_ns - s.start_ns) / 1000);
+		now_ns = s.end_ns;
+	}
+	printf("raises=%u\nraises_inside=%u\n", raises,
+	       raises_inside(spans, min_u64(raises, RAISES_KEPT), s.start_ns, now_ns + 1));
 	fflush(stdout);
 	_exit(r ? fail(r) : 0);
 }
