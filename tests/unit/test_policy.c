@@ -361,6 +361,22 @@ static void who_has_not_used_what_it_has_gets_no_more(void **state)
 	host_free(h);
 }
 
+/* The grant puts it below its target, which is no reason to say that it waited. */
+static void a_grant_is_called_a_grant(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = 40 * BUCKET / LAW_PAGE_BYTES;
+	h->idles[1] = true;
+	h->engine[1].min_bytes = 500 * MIB;
+	ticks(h, 50);
+	h->engine[1].active = false;
+	tick(h);
+	assert_true(target(h, 0) > h->decision[0].before_bytes + 2 * BUCKET);
+	assert_int_equal(h->decision[0].reason, LAW_REASON_BURST);
+	host_free(h);
+}
+
 static void a_handful_of_samples_moves_nothing(void **state)
 {
 	struct host *h = host_new(2);
@@ -583,6 +599,7 @@ int main(void)
 		cmocka_unit_test(an_urgent_wake_takes_nothing_that_is_in_use),
 		cmocka_unit_test(a_foreign_limit_is_kept_and_the_rest_adapts),
 		cmocka_unit_test(who_has_not_used_what_it_has_gets_no_more),
+		cmocka_unit_test(a_grant_is_called_a_grant),
 		cmocka_unit_test(a_handful_of_samples_moves_nothing),
 		cmocka_unit_test(without_distances_growth_finds_its_own_end),
 		cmocka_unit_test(a_small_gain_does_not_pay_for_a_great_loss),

@@ -221,7 +221,9 @@ void law_choose_receivers(const struct plan *p)
 		if (!may_receive(p, i))
 			continue;
 		if (!plan_full(w, &w->engine[i])) {
-			w->engine[i].reason = LAW_REASON_FILLING;
+			/* below its target by what it has just been given is another thing */
+			if (w->engine[i].moved == 0)
+				w->engine[i].reason = LAW_REASON_FILLING;
 			continue;
 		}
 		stall = LAW_ONE + law_stall_of(est);
