@@ -22,11 +22,11 @@ static json_t *check(const char *name, const char *state, const char *detail, co
 			 "remedy", remedy);
 }
 
-static json_t *check_page(const struct cli *cli)
+static json_t *check_page(const char *path)
 {
 	_cleanup_(page_view_close) struct page_view view = { 0 };
 	char detail[160], age[FIELD_BYTES];
-	int r = page_view_open(cli->page_path, &view);
+	int r = page_view_open(path, &view);
 
 	if (r < 0)
 		return check("pressure page", "missing", baro_page_strerror(r),
@@ -102,12 +102,15 @@ static void print_cost(const json_t *cost)
 static int add_outside(const struct cli *cli, json_t *report, const struct client *client, int r)
 {
 	json_t *checks = json_object_get(report, "checks");
+	const char *page = cli->page_path;
 
+	if (!page)
+		page = json_string_value(json_object_get(report, "page"));
 	if (!json_is_array(checks)) {
 		checks = json_array();
 		json_object_set_new(report, "checks", checks);
 	}
-	json_array_insert_new(checks, 0, check_page(cli));
+	json_array_insert_new(checks, 0, check_page(page));
 	return json_array_insert_new(checks, 0,
 				     r ? check("daemon", "missing", client->why, START_REMEDY)
 				       : check("daemon", "ok", cli->socket_path, ""));

@@ -124,6 +124,7 @@ json_t *facts_doctor(const struct daemon *d)
 						variant_name(s[i].variant), "why", s[i].why));
 	json_object_set_new(o, "rung", json_string(rung_name(d->rung)));
 	json_object_set_new(o, "kernel", json_string(uts.release));
+	json_object_set_new(o, "page", json_string(d->config->page));
 	json_object_set_new(o, "checks", checks);
 	json_object_set_new(o, "sensors", sensors);
 	json_object_set_new(o, "cost", facts_cost(d));
