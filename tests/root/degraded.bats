@@ -70,6 +70,19 @@ is_active() {
 	[[ $output == *"no right to write"* ]]
 }
 
+# bats test_tags=guest
+@test "an engine whose cgroup has no memory controller is waited for, and it is said what is missing" {
+	[ "$hierarchy" = v2 ] || skip "needs cgroup v2 memory"
+	mkdir -p "$memory/$parent/bare/a"
+	echo "cgroup = $parent/bare/a" >>"$conf"
+	start_daemon
+	[ "$(engine a .state)" = waiting ]
+	grep -q 'engine=a event=waiting.*subtree_control lacks +memory' "$log"
+	echo +memory >"$memory/$parent/cgroup.subtree_control"
+	echo +memory >"$memory/$parent/bare/cgroup.subtree_control"
+	wait_for 10 is_active
+}
+
 @test "a missing directory for page and socket is made" {
 	sed -i "s|^page = .*|page = $dir/new/pressure|; s|^socket = .*|socket = $dir/new/control.sock|" "$conf"
 	sock=$dir/new/control.sock

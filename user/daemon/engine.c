@@ -231,6 +231,19 @@ bool engine_is_made_by_us(const struct daemon *d, const struct engine *e)
 	return !e->conf->cgroup_given && !d->dry_run && d->abilities->writable;
 }
 
+static const char *waiting_reason(int r)
+{
+	switch (r) {
+	case -ENOENT:
+		return "it does not exist yet";
+	case -EOPNOTSUPP: /* v2: the cgroup is there, its memory files are not */
+		return "it has no memory controller: its parent's cgroup.subtree_control lacks "
+		       "+memory";
+	default:
+		return strerror(-r);
+	}
+}
+
 void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	bool created = false;
@@ -255,7 +268,7 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 	e->said_waiting = true;
 	assign_slot(d, e);
 	log_info("engine=%s event=waiting cgroup=%s reason=\"%s\"", e->name, e->conf->cgroup,
-		 r == -ENOENT ? "it does not exist yet" : strerror(-r));
+		 waiting_reason(r));
 }
 
 static void deactivate(struct daemon *d, struct engine *e)
