@@ -117,7 +117,7 @@ enum baro_reason {
 	BARO_REASON_NOISE = 11, /* too few samples */
 	BARO_REASON_MANUAL = 12, /* somebody else's limit is respected */
 	BARO_REASON_OVERCOMMITTED = 13, /* floors exceed the ceiling: nothing grows */
-	BARO_REASON_POLICY = 14, /* a static or proportional share */
+	BARO_REASON_POLICY = 14, /* what another policy than marginal gave */
 	BARO_REASON_INACTIVE = 15,
 };
 

@@ -189,8 +189,8 @@ static const struct {
 	  AT(2) "[engine a] user = no such is not a name; allowed: the name of a user: " NAME
 		"\n" },
 	{ "[daemon]\npolicy = psy\n",
-	  AT(2) "[daemon] policy = psy is not a policy; allowed: marginal, static or "
-		"proportional\n" },
+	  AT(2) "[daemon] policy = psy is not a policy; allowed: marginal, static, proportional, senpai, "
+		"idle-tax or psi\n" },
 	{ "[daemon]\ngamma = 0.5\n",
 	  AT(2) "[daemon] gamma = 0.5 is not a percentage; allowed: a percentage from 0% "
 		"(proportional fairness) to 100% (throughput)\n" },
@@ -293,10 +293,10 @@ static const struct {
 	/* everything at once, not only the first */
 	{ "[daemon]\npolicy = x\nfoo = 1\n[engine a]\nmin = q\nweight = 0\ngroup = g\n[engine b]\n"
 	  "cgroup = barostat/a\n",
-	  AT(2) "[daemon] policy = x is not a policy; allowed: marginal, static or "
-		"proportional\n" AT(3) "[daemon] unknown key 'foo'; allowed: " KEYS_DAEMON "\n" AT(
-		    5) "[engine a] min = q is not a size; allowed: " SHARE
-		       "\n" AT(
+	  AT(2) "[daemon] policy = x is not a policy; allowed: marginal, static, proportional, senpai, "
+		"idle-tax or psi\n" AT(
+		    3) "[daemon] unknown key 'foo'; allowed: " KEYS_DAEMON
+		       "\n" AT(5) "[engine a] min = q is not a size; allowed: " SHARE "\n" AT(
 			   6) "[engine a] weight = 0 is too small; allowed: a whole number from 1 to "
 			      "10000\n" AT(
 				  7) "[engine a] there is no group 'g'; allowed: a group with a "

@@ -297,11 +297,11 @@ void config_print_bool(const struct config_key *key, const void *field, FILE *ou
 }
 
 /* The law's names, spelled again so that the configuration does not link the law. */
-static_assert(LAW_POLICY_COUNT == 3, "a new policy needs its word here");
+static_assert(LAW_POLICY_COUNT == 6, "a new policy needs its word here");
 static const char *const policy_words[LAW_POLICY_COUNT] = {
-	[LAW_POLICY_MARGINAL] = "marginal",
-	[LAW_POLICY_STATIC] = "static",
-	[LAW_POLICY_PROPORTIONAL] = "proportional",
+	[LAW_POLICY_MARGINAL] = "marginal",         [LAW_POLICY_STATIC] = "static",
+	[LAW_POLICY_PROPORTIONAL] = "proportional", [LAW_POLICY_SENPAI] = "senpai",
+	[LAW_POLICY_IDLE_TAX] = "idle-tax",         [LAW_POLICY_PSI] = "psi",
 };
 
 int config_parse_policy(const struct config_key *key, const char *text, void *field,

@@ -29,6 +29,10 @@ enum law_policy {
 	LAW_POLICY_MARGINAL,
 	LAW_POLICY_STATIC, /* weights split the ceiling once; never moves */
 	LAW_POLICY_PROPORTIONAL, /* shares in proportion to weight x recent demand */
+	/* what others do, to compare with: policy_peers.c */
+	LAW_POLICY_SENPAI, /* each shrinks until it stalls a little */
+	LAW_POLICY_IDLE_TAX, /* shares per page, idle pages counted four times */
+	LAW_POLICY_PSI, /* from the lowest pressure to the highest */
 	LAW_POLICY_COUNT
 };
 
@@ -180,7 +184,7 @@ enum law_reason {
 	LAW_REASON_MANUAL, /* somebody else's limit is respected */
 	LAW_REASON_OVERCOMMITTED, /* floors and unreclaimable memory exceed the ceiling: nothing
 				     grows */
-	LAW_REASON_POLICY, /* static or proportional share */
+	LAW_REASON_POLICY, /* what another policy than marginal gave */
 	LAW_REASON_INACTIVE,
 	LAW_REASON_COUNT
 };
@@ -206,6 +210,13 @@ struct law_decision {
 	bool stream; /* cap it at the target */
 };
 
+/* What the peers' policies remember of an engine. */
+struct law_peer_state {
+	uint64_t psi_memory_ns, psi_io_ns; /* "some" totals when last looked at */
+	uint64_t stalled_ns; /* since acted_ns */
+	uint64_t acted_ns; /* senpai: last change; 0: never looked */
+};
+
 /* Per engine memory of policy_decide(). target_bytes is set by the daemon on adoption. */
 struct law_engine_state {
 	uint64_t target_bytes; /* 0: none yet */
@@ -215,6 +226,7 @@ struct law_engine_state {
 	uint32_t hysteresis_ppm; /* multiplier, 1000000 = none yet; 0 counts as that */
 	uint64_t limit_hits; /* of the last sample */
 	uint64_t granted_ns; /* last grant from free memory */
+	struct law_peer_state peer;
 	uint64_t spare[4];
 };
 

@@ -157,8 +157,12 @@ void law_project(const struct plan *p);
 
 void law_share_static(const struct plan *p);
 void law_share_proportional(const struct plan *p);
-/* First targets of engines that have none, for every policy that starts from shares. */
 void law_marginal(const struct plan *p);
+void law_peer_senpai(const struct plan *p);
+void law_peer_idle_tax(const struct plan *p);
+void law_peer_psi(const struct plan *p);
+/* Targets for engines that have none yet, for every policy that goes on from what it finds. */
+void law_first_targets(const struct plan *p);
 
 /* -- planner -- */
 

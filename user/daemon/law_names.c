@@ -9,6 +9,9 @@ static const char *const policies[LAW_POLICY_COUNT] = {
 	[LAW_POLICY_MARGINAL] = "marginal",
 	[LAW_POLICY_STATIC] = "static",
 	[LAW_POLICY_PROPORTIONAL] = "proportional",
+	[LAW_POLICY_SENPAI] = "senpai",
+	[LAW_POLICY_IDLE_TAX] = "idle-tax",
+	[LAW_POLICY_PSI] = "psi",
 };
 
 static const char *const reasons[LAW_REASON_COUNT] = {

@@ -176,6 +176,15 @@ void policy_decide(struct law_state *state, const struct law_params *params,
 	case LAW_POLICY_PROPORTIONAL:
 		law_share_proportional(&p);
 		break;
+	case LAW_POLICY_SENPAI:
+		law_peer_senpai(&p);
+		break;
+	case LAW_POLICY_IDLE_TAX:
+		law_peer_idle_tax(&p);
+		break;
+	case LAW_POLICY_PSI:
+		law_peer_psi(&p);
+		break;
 	default:
 		law_marginal(&p);
 		break;

@@ -41,7 +41,7 @@ static void fit_newcomers(struct law_workspace *w, uint64_t room)
  * First targets. An engine's share is half what it uses, half its weight says: a running host is
  * not turned over by the start, nor is a stampeded engine left with what it was beaten down to.
  */
-static void first_targets(const struct plan *p)
+void law_first_targets(const struct plan *p)
 {
 	struct law_workspace *w = p->w;
 	uint64_t used = 0, taken = 0, newcomers = 0, room, left;
@@ -284,7 +284,7 @@ static void refill_burst(const struct plan *p)
 
 void law_marginal(const struct plan *p)
 {
-	first_targets(p);
+	law_first_targets(p);
 	law_bound_flows(p);
 	if (p->urgent < p->n) {
 		grant_urgent(p);
