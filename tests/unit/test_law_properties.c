@@ -100,6 +100,7 @@ static void host_configure(struct host *h)
 		    any(h, one_in(h, 2) ? ceiling : e->min_bytes + pages_of(h, ceiling / 2));
 		e->weight = (uint32_t)any(h, 1 + below(h, 300));
 		e->group = (uint32_t)any(h, below(h, 4));
+		e->stall_target_ppm = (uint32_t)any(h, one_in(h, 2) ? 0 : below(h, 1000001));
 		e->active = !one_in(h, 10);
 		e->manual = one_in(h, 10);
 		e->manual_bytes = any(h, pages_of(h, ceiling / 8));

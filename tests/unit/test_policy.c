@@ -428,6 +428,60 @@ static void a_small_gain_does_not_pay_for_a_great_loss(void **state)
 	host_free(h);
 }
 
+/* Engine 0 is worth a tenth of engine 1, whose need is as great. */
+static struct host *light_beside_heavy(void)
+{
+	struct host *h = host_new(2);
+
+	h->thrash_pages[0] = h->thrash_pages[1] = 4 * BUCKET / LAW_PAGE_BYTES;
+	h->near_and_far[0] = h->near_and_far[1] = 7;
+	h->engine[0].weight = 10;
+	h->engine[1].max_bytes = 960 * MIB;
+	h->state.engine[0].target_bytes = 64 * MIB;
+	h->state.engine[1].target_bytes = 960 * MIB;
+	return h;
+}
+
+static void a_stall_target_that_is_missed_outranks_gain(void **state)
+{
+	struct host *h = light_beside_heavy();
+
+	h->engine[0].stall_target_ppm = 100000; /* it is stalled half of the time */
+	until(h, 0, LAW_REASON_TARGET);
+	assert_true(target(h, 0) > 64 * MIB);
+	assert_int_equal(h->decision[0].peer, 1);
+	ticks(h, 100);
+	assert_true(target(h, 0) > 300 * MIB);
+	host_free(h);
+}
+
+static void a_stall_target_that_is_met_is_worth_nothing(void **state)
+{
+	struct host *h = light_beside_heavy();
+
+	h->engine[0].stall_target_ppm = 600000;
+	ticks(h, 200);
+	assert_int_equal(target(h, 1), 960 * MIB);
+	host_free(h);
+}
+
+static void who_misses_its_stall_target_gives_nothing_to_who_has_none(void **state)
+{
+	uint64_t left[2];
+
+	for (int has = 0; has < 2; has++) {
+		struct host *h = light_beside_heavy();
+
+		h->engine[0].weight = 3000;
+		h->engine[1].stall_target_ppm = has ? 100000 : 0;
+		ticks(h, 200);
+		left[has] = target(h, 1);
+		host_free(h);
+	}
+	assert_true(left[0] < 700 * MIB);
+	assert_int_equal(left[1], 960 * MIB);
+}
+
 static void weight_buys_memory(void **state)
 {
 	uint64_t got[2];
@@ -603,6 +657,9 @@ int main(void)
 		cmocka_unit_test(a_handful_of_samples_moves_nothing),
 		cmocka_unit_test(without_distances_growth_finds_its_own_end),
 		cmocka_unit_test(a_small_gain_does_not_pay_for_a_great_loss),
+		cmocka_unit_test(a_stall_target_that_is_missed_outranks_gain),
+		cmocka_unit_test(a_stall_target_that_is_met_is_worth_nothing),
+		cmocka_unit_test(who_misses_its_stall_target_gives_nothing_to_who_has_none),
 		cmocka_unit_test(weight_buys_memory),
 		cmocka_unit_test(groups_keep_to_their_bounds_and_trade_inside),
 		cmocka_unit_test(a_group_at_its_maximum_does_not_churn),

@@ -34,6 +34,13 @@ static void move_words(const struct daemon *d, const struct engine *e,
 			 z->age, z->moved, z->before, z->after, peer, stall,
 			 (unsigned long long)h->refaults_per_s, gain, loss);
 		break;
+	case LAW_REASON_TARGET:
+		snprintf(buf, n,
+			 "%s ago it got %s (%s to %s) from %s: it was stalled %.1f %% of the time, "
+			 "more than its stall target of %.1f %% allows.",
+			 z->age, z->moved, z->before, z->after, peer, stall,
+			 (double)e->conf->stall_target_ppm / 1e4);
+		break;
 	case LAW_REASON_DONATE:
 		snprintf(buf, n,
 			 "%s ago it gave %s (%s to %s) to %s, where it was worth more: %.2f %% of "

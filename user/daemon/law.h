@@ -73,7 +73,7 @@ struct law_engine {
 	uint64_t min_bytes, max_bytes; /* min <= max <= ceiling, page multiples */
 	uint32_t weight; /* 1..10000, 100 = normal */
 	uint32_t group; /* index into law_params.groups */
-	uint32_t stall_target_ppm; /* 0: none */
+	uint32_t stall_target_ppm; /* of time, by what memory would cure; 0: none */
 	bool active; /* has a cgroup now; an inactive engine is given nothing */
 	bool manual; /* somebody else set its limit: it keeps manual_bytes, the rest adapts */
 	uint64_t manual_bytes;
@@ -186,6 +186,7 @@ enum law_reason {
 				     grows */
 	LAW_REASON_POLICY, /* what another policy than marginal gave */
 	LAW_REASON_INACTIVE,
+	LAW_REASON_TARGET, /* received: it is stalled more than its stall target allows */
 	LAW_REASON_COUNT
 };
 
@@ -205,8 +206,9 @@ struct law_decision {
 	enum law_reason reason;
 	uint32_t clamps; /* enum law_clamp */
 	uint32_t peer; /* main donor or receiver, LAW_NO_ENGINE */
-	uint32_t gain_ppm; /* stalled time expected to end at the receiver (weighted) */
-	uint32_t loss_ppm; /* stalled time expected to begin at the donor (weighted) */
+	/* stalled time expected to end at the receiver and to begin at the donor, weighted; what
+	   exceeds a stall target counts 64 times */
+	uint32_t gain_ppm, loss_ppm;
 	bool stream; /* cap it at the target */
 };
 

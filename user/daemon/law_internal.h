@@ -79,6 +79,7 @@ struct plan_engine {
 	uint64_t floor; /* what the planner leaves at least */
 	uint64_t usage;
 	uint64_t weight; /* the engine's times the group's / 100 */
+	uint64_t allowed; /* law_cost() of its stall target; UINT64_MAX: it has none */
 	uint64_t want; /* what it was going to have before the projection cut it */
 	int moved; /* sign of this tick's move */
 	bool active, manual; /* manual implies active */
@@ -174,8 +175,11 @@ void law_bound_flows(const struct plan *p);
  */
 uint64_t law_flow(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages);
 void law_flowed(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages);
-/* Stalled seconds per second of work. */
+/* Stalled seconds per second of work, and that of a stalled share of time. */
 uint64_t law_stall_of(const struct law_estimate *est);
+uint64_t law_stall_per_work(uint64_t share);
+/* Whether an engine is stalled more than its stall target allows. */
+bool law_above_target(const struct plan *p, uint32_t i);
 /* Fills w->donor and w->receiver, w->offer from the donors; see policy_offer.c. */
 void law_choose_donors(const struct plan *p, uint32_t except);
 void law_choose_receivers(const struct plan *p);

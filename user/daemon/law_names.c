@@ -6,12 +6,9 @@
 #include "user/daemon/law.h"
 
 static const char *const policies[LAW_POLICY_COUNT] = {
-	[LAW_POLICY_MARGINAL] = "marginal",
-	[LAW_POLICY_STATIC] = "static",
-	[LAW_POLICY_PROPORTIONAL] = "proportional",
-	[LAW_POLICY_SENPAI] = "senpai",
-	[LAW_POLICY_IDLE_TAX] = "idle-tax",
-	[LAW_POLICY_PSI] = "psi",
+	[LAW_POLICY_MARGINAL] = "marginal",         [LAW_POLICY_STATIC] = "static",
+	[LAW_POLICY_PROPORTIONAL] = "proportional", [LAW_POLICY_SENPAI] = "senpai",
+	[LAW_POLICY_IDLE_TAX] = "idle-tax",         [LAW_POLICY_PSI] = "psi",
 };
 
 static const char *const reasons[LAW_REASON_COUNT] = {
@@ -31,6 +28,7 @@ static const char *const reasons[LAW_REASON_COUNT] = {
 	[LAW_REASON_OVERCOMMITTED] = "overcommitted",
 	[LAW_REASON_POLICY] = "policy",
 	[LAW_REASON_INACTIVE] = "inactive",
+	[LAW_REASON_TARGET] = "target",
 };
 
 const char *policy_name(enum law_policy policy)

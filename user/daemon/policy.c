@@ -61,6 +61,11 @@ static void bench_engine(const struct plan *p, uint32_t i, uint64_t ceiling)
 	e->anon = (sample->valid & LAW_VALID_KINDS) && law_mostly_anon(sample);
 	e->lo = law_min(law_max(e->min, e->fixed), e->hi);
 	e->weight = weight_of(p->params, engine);
+	e->allowed = UINT64_MAX;
+	if (engine->stall_target_ppm > 0)
+		e->allowed =
+		    law_cost(law_stall_per_work(law_fraction(engine->stall_target_ppm, LAW_PPM)),
+			     p->params->gamma_ppm);
 	if (engine->manual) {
 		e->manual = true;
 		e->target = law_min(law_pages(engine->manual_bytes), ceiling);
@@ -113,9 +118,10 @@ static enum law_reason final_reason(const struct plan_engine *e)
 	if (e->reason == LAW_REASON_OVERCOMMITTED || e->manual || !e->active || e->before == 0)
 		return e->reason;
 	if (e->target == e->before &&
-	    (e->reason == LAW_REASON_GAIN || e->reason == LAW_REASON_DONATE ||
-	     e->reason == LAW_REASON_BURST || e->reason == LAW_REASON_IDLE ||
-	     e->reason == LAW_REASON_STREAM || e->reason == LAW_REASON_FLOOR))
+	    (e->reason == LAW_REASON_GAIN || e->reason == LAW_REASON_TARGET ||
+	     e->reason == LAW_REASON_DONATE || e->reason == LAW_REASON_BURST ||
+	     e->reason == LAW_REASON_IDLE || e->reason == LAW_REASON_STREAM ||
+	     e->reason == LAW_REASON_FLOOR))
 		return LAW_REASON_NONE;
 	if (e->target < e->want && (e->clamps & LAW_CLAMP_CEILING) && e->target < e->before)
 		return LAW_REASON_CEILING;

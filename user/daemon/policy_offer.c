@@ -7,12 +7,38 @@
 #include "user/daemon/law_internal.h"
 
 #define HYSTERESIS_10 256 /* gain must exceed 1.25 x loss, in 1/1024 */
+#define TARGET_RANK   64 /* stall above a target counts so many times */
+
+uint64_t law_stall_per_work(uint64_t share)
+{
+	share = law_min(share, LAW_ONE);
+	return law_fraction(share, law_max(LAW_ONE - share, LAW_ONE / 50));
+}
 
 uint64_t law_stall_of(const struct law_estimate *est)
 {
-	uint64_t share = law_min(est->memory.refault_stall, LAW_ONE);
+	return law_stall_per_work(est->memory.refault_stall);
+}
 
-	return law_fraction(share, law_max(LAW_ONE - share, LAW_ONE / 50));
+/* What it costs to be stalled so much; what exceeds a stall target outranks what does not. */
+static uint64_t cost_of(const struct plan *p, uint32_t i, uint64_t stall)
+{
+	uint64_t cost = law_cost(stall, p->params->gamma_ppm);
+	uint64_t over = law_less(cost, p->w->engine[i].allowed);
+
+	return cost - over + TARGET_RANK * over;
+}
+
+bool law_above_target(const struct plan *p, uint32_t i)
+{
+	return law_cost(law_stall_of(&p->estimate[i]), p->params->gamma_ppm) >
+	       p->w->engine[i].allowed;
+}
+
+/* The factor by which an engine's margin counts when candidates are chosen. */
+static uint64_t rank_of(const struct plan *p, uint32_t i)
+{
+	return law_above_target(p, i) ? TARGET_RANK : 1;
 }
 
 static uint32_t curve_at(const struct law_estimate *est, uint64_t bucket)
@@ -69,7 +95,7 @@ void law_donor_price(const struct plan *p, struct plan_donor *d)
 	const struct law_estimate *est = &p->estimate[d->engine];
 	uint64_t reluctance = reluctance_10(&p->state->engine[d->engine]);
 	uint64_t stall = law_stall_of(est);
-	uint64_t before = law_cost(stall, p->params->gamma_ppm);
+	uint64_t before = cost_of(p, d->engine, stall);
 	uint64_t spare = law_less(e->target, donor_floor(w, e));
 	uint64_t at = e->target, slices = spare / w->bucket, lost;
 
@@ -86,7 +112,7 @@ void law_donor_price(const struct plan *p, struct plan_donor *d)
 		} else {
 			stall += lost;
 			d->loss[k] = e->weight * reluctance / 16 *
-				     (law_cost(stall, p->params->gamma_ppm) - before) / 64;
+				     (cost_of(p, d->engine, stall) - before) / 64;
 			d->loss[k] = law_max(d->loss[k], d->loss[k - 1]);
 		}
 		at -= law_min(at, w->bucket);
@@ -113,10 +139,11 @@ void law_choose_donors(const struct plan *p, uint32_t except)
 
 		if (!may_donate(w, e) || i == except)
 			continue;
-		s = e->weight * loss_below(w, est, e->target);
+		s = rank_of(p, i) * e->weight * loss_below(w, est, e->target);
 		if (s > 0) {
 			stall = LAW_ONE + law_stall_of(est);
-			s = (s << 12) / ((stall * stall) >> (2 * LAW_ONE_SHIFT - 12));
+			s = (law_min(s, UINT64_MAX >> 12) << 12) /
+			    ((stall * stall) >> (2 * LAW_ONE_SHIFT - 12));
 		}
 		left = e->target - donor_floor(w, e);
 		k = w->donors;
@@ -188,7 +215,7 @@ static void receiver_price(const struct plan *p, struct plan_receiver *r)
 	const struct plan_engine *e = &w->engine[r->engine];
 	const struct law_estimate *est = &p->estimate[r->engine];
 	uint64_t stall = law_stall_of(est), cured = 0;
-	uint64_t before = law_cost(stall, p->params->gamma_ppm);
+	uint64_t before = cost_of(p, r->engine, stall);
 	uint64_t index = e->target / w->bucket, part = e->target % w->bucket;
 	uint64_t room = (e->hi - e->target + w->bucket - 1) / w->bucket;
 
@@ -201,8 +228,7 @@ static void receiver_price(const struct plan *p, struct plan_receiver *r)
 
 		cured += (more * est->memory.kappa) >> LAW_ONE_SHIFT;
 		r->cured[k] = law_min(cured, stall);
-		r->gain[k] =
-		    e->weight * (before - law_cost(stall - r->cured[k], p->params->gamma_ppm));
+		r->gain[k] = e->weight * (before - cost_of(p, r->engine, stall - r->cured[k]));
 		r->gain[k] = law_max(r->gain[k], r->gain[k - 1]);
 	}
 }
@@ -227,7 +253,8 @@ void law_choose_receivers(const struct plan *p)
 			continue;
 		}
 		stall = LAW_ONE + law_stall_of(est);
-		s = w->engine[i].weight * ((uint64_t)est->memory.hull * est->memory.kappa >> 10);
+		s = rank_of(p, i) * w->engine[i].weight *
+		    ((uint64_t)est->memory.hull * est->memory.kappa >> 16);
 		s /= law_max((stall * stall) >> (2 * LAW_ONE_SHIFT - 10), 1);
 		if (k == LAW_RECEIVERS_MAX && s <= score[k - 1])
 			continue;

@@ -235,7 +235,7 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 		}
 		gain = (gain * trust_10(p, r, k)) >> 10;
 		if (state->direction < 0)
-			gain = gain * 8 * LAW_PPM / (8 * LAW_PPM + (hm - LAW_PPM));
+			gain = law_part(gain, law_ratio_32(8 * LAW_PPM, 7 * LAW_PPM + hm));
 		if (gain <= cost) {
 			refused = r->gain[k];
 			refused_trusted = gain;
@@ -351,7 +351,7 @@ static void perform(const struct plan *p, const struct candidate *c)
 		return;
 	r->target += got;
 	r->moved = 1;
-	r->reason = LAW_REASON_GAIN;
+	r->reason = law_above_target(p, to) ? LAW_REASON_TARGET : LAW_REASON_GAIN;
 	r->gain_ppm = ppm_of(c->gain);
 	r->loss_ppm = ppm_of(c->loss);
 	for (uint32_t d = 0; d < w->donors; d++)

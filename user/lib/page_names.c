@@ -36,6 +36,7 @@ static const char *const reason_names[] = {
 	[BARO_REASON_OVERCOMMITTED] = "overcommitted",
 	[BARO_REASON_POLICY] = "policy",
 	[BARO_REASON_INACTIVE] = "inactive",
+	[BARO_REASON_TARGET] = "target",
 };
 
 static const char *const rung_names[] = {
