@@ -50,6 +50,8 @@ common_src := $(wildcard user/common/*.c)
 cgroup_src := $(wildcard cgroup/*.c)
 lib_src	   := $(wildcard user/lib/*.c)
 cli_src	   := $(wildcard user/cli/*.c)
+# a host in miniature for the control law, behind `barostat simulate` and the scenario tests
+sim_src	   := $(wildcard user/sim/*.c)
 daemon_src := $(wildcard user/daemon/*.c)
 # sensors_bpf*.c load the kernel side; sensors_none.c stands in for them in a build without BPF.
 ifeq ($(BPF),1)
@@ -66,14 +68,12 @@ picobj	  = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
 common_o := $(call obj,$(common_src))
 cgroup_o := $(call obj,$(cgroup_src))
 cli_o	 := $(call obj,$(cli_src))
+sim_o	 := $(call obj,$(sim_src))
 daemon_o := $(call obj,$(daemon_src))
 lib_o	 := $(call picobj,$(lib_src))
 skels	 := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(bpf_src))
 unit_src := $(wildcard tests/unit/test_*.c)
 unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
-# a host in miniature for the control law: a library for tests, a program for tables
-sim_src	 := $(wildcard tests/sim/*.c)
-sim_lib	 := $(BUILD)/libsim.a
 load_src := $(wildcard tests/load/*.c)
 load_bin := $(patsubst tests/load/%.c,$(BUILD)/tests/load/%,$(load_src))
 tools_src := $(wildcard tests/tools/*.c)
@@ -84,7 +84,7 @@ bench_src := $(wildcard bench/*.c)
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
 # everything of the daemon and the CLI but their main(), for unit tests and benches
 internal := $(BUILD)/libinternal.a
-internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o))
+internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o)) $(sim_o)
 # the control law alone: what simulators and property tests link, and what scripts/check-pure looks at
 law_src := $(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
 
@@ -171,17 +171,13 @@ $(BUILD)/libbarostat.so: $(BUILD)/$(shlib)
 	$(Q)ln -sf $(shlib) $@
 
 # ---- tests ---------------------------------------------------------------------------------------
-$(BUILD)/tests/%: tests/unit/%.c $(sim_lib) $(internal)
+$(BUILD)/tests/%: tests/unit/%.c $(internal)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
-	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(sim_lib) $(internal) \
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
 		-lcmocka $(daemon_libs) $(cli_libs)
 
-$(sim_lib): $(filter-out %/main.o,$(call obj,$(sim_src)))
-	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
-
-$(BUILD)/tests/simulate: $(call obj,tests/sim/main.c) $(sim_lib) $(call obj,$(law_src))
+$(BUILD)/tests/simulate: $(call obj,tests/sim/main.c) $(sim_o) $(call obj,$(law_src))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lm

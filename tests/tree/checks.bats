@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 setup() {
 	top=$BATS_TEST_DIRNAME/../..
 	cd "$BATS_TEST_TMPDIR"
-	mkdir -p include/barostat bpf cgroup user/lib user/daemon user/cli user/common
+	mkdir -p include/barostat bpf cgroup user/lib user/daemon user/cli user/sim user/common
 }
 
 deps_of() { # deps_of FILE INCLUDE
@@ -28,6 +28,8 @@ deps_of() { # deps_of FILE INCLUDE
 		user/daemon/sensors_bpf.c <bpf/libbpf.h>
 		user/daemon/law.h "bpf/wire.h"
 		user/cli/cmd_replay.c "user/daemon/law.h"
+		user/cli/cmd_simulate.c "user/sim/sim.h"
+		user/sim/host.c "user/daemon/law.h"
 		user/cli/cmd_page.c <barostat/page.h>
 		user/lib/page.c "include/barostat/page.h"
 		cgroup/create.c <libcgroup.h>
@@ -43,6 +45,8 @@ deps_of() { # deps_of FILE INCLUDE
 	done <<-'CASES'
 		user/cli/cmd_status.c "user/daemon/engine.h"
 		user/cli/cmd_status.c "cgroup/cgroup.h"
+		user/sim/host.c "user/daemon/level.h"
+		user/daemon/loop.c "user/sim/sim.h"
 		user/lib/page.c "user/common/log.h"
 		user/lib/page.c "user/daemon/law.h"
 		user/common/log.c "cgroup/cgroup.h"

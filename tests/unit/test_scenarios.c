@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "tests/sim/sim.h"
+#include "user/sim/sim.h"
 
 #define FILES_RUNG                                                                                 \
 	(LAW_VALID_USAGE | LAW_VALID_KINDS | LAW_VALID_REFAULTS | LAW_VALID_PSI_MEMORY |           \

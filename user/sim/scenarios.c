@@ -2,7 +2,7 @@
 /* The hosts the law is judged on. Sizes are parts of the ceiling. */
 #include <string.h>
 
-#include "tests/sim/sim.h"
+#include "user/sim/sim.h"
 
 #define ZIPF(s, sz)                                                                                \
 	{                                                                                          \

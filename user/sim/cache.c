@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/sim/sim.h"
+#include "user/sim/sim.h"
 
 int sim_cache_init(struct sim_cache *c, uint32_t keys)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/sim/sim.h"
+#include "user/sim/sim.h"
 
 #define WARM_NS     (4 * SIM_S)
 #define MEASURE_NS  (4 * SIM_S)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/sim/sim.h"
+#include "user/sim/sim.h"
 
 #define SLICE_NS      SIM_MS
 #define START_NS      (1000 * SIM_S) /* the host has been up for a while */

@@ -7,8 +7,8 @@
  * What it leaves out: eviction costs no time, file pages are clean, LRU is exact, engines do not
  * share a disk.
  */
-#ifndef BAROSTAT_TESTS_SIM_SIM_H
-#define BAROSTAT_TESTS_SIM_SIM_H
+#ifndef BAROSTAT_SIM_SIM_H
+#define BAROSTAT_SIM_SIM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/sim/sim.h"
+#include "user/sim/sim.h"
 
 #define RELEASE_AFTER_NS (300 * SIM_MS)
 #define RELEASE_PAGES    512
