@@ -203,7 +203,8 @@ $(BUILD)/bench/%: bench/%.c $(internal)
 # Any bytes as input (clang's libFuzzer, the address and undefined sanitizers).
 FUZZ_SECONDS ?= 60
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/units.c user/common/suggest.c
+$(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/ini_lines.c user/common/units.c \
+	user/common/suggest.c
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
 $(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c

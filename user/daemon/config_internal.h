@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Between the files of the configuration alone: config.c (the public functions), config_read.c
- * (files), config_lines.c (lines), config_keys.c and config_values.c (what each key takes),
+ * (files), config_lines.c (sections), config_keys.c and config_values.c (what each key takes),
  * config_check.c (what must hold together).
  */
 #ifndef BAROSTAT_DAEMON_CONFIG_INTERNAL_H

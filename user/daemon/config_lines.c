@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Lines. libinih splits them into keys and values; this file feeds it line by line, because by
- * itself it cuts section names at 49 bytes and lines at 199, joins indented lines to the value
- * above, and reports only the first line it could not read.
- */
+/* What each section and key of a file means; ini_lines.c splits the text. */
 #include <errno.h>
-#include <ini.h>
 #include <string.h>
 
+#include "user/common/ini_lines.h"
 #include "user/common/suggest.h"
-#include "user/common/units.h"
 #include "user/daemon/config_internal.h"
 
-/* Room for the longest legal value, its key and a comment. */
-#define LINE_BYTES_MAX 1023
+#define SECTIONS "[daemon], [group NAME] and [engine NAME]"
 
 struct reader {
 	struct config *config;
 	struct config_complaints *to;
-	const char *text, *end; /* what is not read yet */
 	struct config_where where; /* of the line last handed out */
-	bool expects_key; /* that line was neither blank, comment nor section */
-	bool in_section; /* some section was opened, maybe one that is ignored */
-	bool ignored; /* it was wrong: its keys cannot be judged */
+	bool ignored; /* the section was wrong: its keys cannot be judged */
 	enum config_section section;
 	char name[CONFIG_NAME_MAX];
 	uint32_t index; /* of the group or engine */
@@ -104,20 +95,18 @@ static void unknown_section(struct reader *r, const char *header, const char *ki
 
 	for (int i = 0; i < CONFIG_SECTIONS; i++)
 		suggest_consider(kind, config_sections[i].header, &best, &distance);
-	config_complain(r->to, r->where,
-			"unknown section [%.80s]%s%s%s; allowed: [daemon], "
-			"[group NAME] and [engine NAME]",
+	config_complain(r->to, r->where, "unknown section [%.80s]%s%s%s; allowed: " SECTIONS,
 			header, best ? ", did you mean '" : "", best ? best : "", best ? "'?" : "");
 }
 
-/* `header` is what stands between the brackets, trimmed. */
-static void open_section(struct reader *r, char *header)
+static void open_section(void *arg, uint32_t line, char *header)
 {
+	struct reader *r = arg;
 	char kind[16] = "";
 	size_t n = strcspn(header, " \t");
 	const char *name = header + n + strspn(header + n, " \t");
 
-	r->in_section = true;
+	r->where.line = line;
 	r->ignored = true;
 	memset(r->said, 0, sizeof(r->said));
 	snprintf(kind, sizeof(kind), "%.*s", (int)(n < sizeof(kind) ? n : 0), header);
@@ -142,90 +131,6 @@ static void open_section(struct reader *r, char *header)
 		open_group(r);
 	else
 		open_engine(r);
-}
-
-/* Looks at a line before libinih does: opens sections, notes whether a key must follow from it. */
-static void look_at(struct reader *r, char *line)
-{
-	char *p = line + strspn(line, " \t\r\n"), *close;
-	const char *rest;
-
-	r->expects_key = *p && *p != ';' && *p != '#' && *p != '[';
-	if (*p != '[')
-		return;
-	close = strchr(p, ']');
-	if (!close) {
-		config_complain(r->to, r->where,
-				"a section header without ']'; allowed: [daemon], "
-				"[group NAME] and [engine NAME]");
-		r->in_section = r->ignored = true;
-		return;
-	}
-	rest = close + 1 + strspn(close + 1, " \t\r\n");
-	if (*rest && *rest != ';' && *rest != '#')
-		config_complain(r->to, r->where,
-				"'%.*s' after a section header; allowed: only a comment after ';'",
-				(int)min_u64(strcspn(rest, "\r\n"), 40), rest);
-	*close = 0;
-	p += 1 + strspn(p + 1, " \t");
-	for (char *q = close; q > p && (q[-1] == ' ' || q[-1] == '\t'); q--)
-		q[-1] = 0;
-	open_section(r, p);
-	/* libinih need not know: it would cut the name. */
-	line[0] = '\n';
-	line[1] = 0;
-}
-
-/* NULL when the line can be read, else what is wrong with it. */
-static const char *line_fault(const char *line, size_t n)
-{
-	if (n > LINE_BYTES_MAX)
-		return "the line is too long; allowed: at most 1023 bytes";
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)line[i];
-
-		if (!c)
-			return "the line contains a NUL byte; allowed: text";
-		if ((c < ' ' && c != '\t' && !(c == '\r' && i + 1 == n)) || c == 127)
-			return "the line contains a control character; allowed: text";
-	}
-	return NULL;
-}
-
-static void complain_no_key(struct reader *r)
-{
-	config_complain(r->to, r->where,
-			"neither a section nor a key with a value; allowed: [SECTION], KEY = VALUE "
-			"or a comment after ';' or '#'");
-}
-
-/* ini_reader: hands out the next line. Lines that cannot be read are complained about and blank. */
-static char *next_line(char *buf, int size, void *stream)
-{
-	struct reader *r = stream;
-	const char *fault, *eol;
-	size_t n;
-
-	if (r->expects_key)
-		complain_no_key(r);
-	r->expects_key = false;
-	if (r->text == r->end)
-		return NULL;
-	eol = memchr(r->text, '\n', (size_t)(r->end - r->text));
-	n = (size_t)((eol ? eol : r->end) - r->text);
-	r->where.line++;
-	/* The library's buffer has room for the longest line, if it took our options. */
-	fault = n + 2 > (size_t)size ? "the line is too long; allowed: at most 1023 bytes"
-				     : line_fault(r->text, n);
-	if (fault) {
-		config_complain(r->to, r->where, "%s", fault);
-		n = 0;
-	}
-	memcpy(buf, r->text, n);
-	memcpy(buf + n, "\n", 2);
-	r->text = eol ? eol + 1 : r->end;
-	look_at(r, buf);
-	return buf;
 }
 
 static void unknown_key(struct reader *r, const char *name)
@@ -253,32 +158,19 @@ static void unknown_key(struct reader *r, const char *name)
 			other ? ", it belongs to " : "", other ? other : "", allowed);
 }
 
-/* ini_handler: one key and its value. */
-static int take_key(void *user, const char *section, const char *name, const char *value)
+static void take_key(void *arg, uint32_t line, const char *name, const char *value)
 {
-	struct reader *r = user;
+	struct reader *r = arg;
 	const struct config_key *key;
 	uint32_t *said;
 
-	if (!*name) {
-		complain_no_key(r);
-		r->expects_key = false;
-		return 1;
-	}
-	r->expects_key = false;
-	if (!r->in_section) {
-		config_complain(r->to, r->where,
-				"'%.80s' before any section; allowed: [daemon], "
-				"[group NAME] or [engine NAME] first",
-				name);
-		return 1;
-	}
+	r->where.line = line;
 	if (r->ignored)
-		return 1;
+		return;
 	key = config_key_find(r->section, name);
 	if (!key) {
 		unknown_key(r, name);
-		return 1;
+		return;
 	}
 	said = &r->said[key - config_sections[r->section].key];
 	if (*said)
@@ -289,28 +181,30 @@ static int take_key(void *user, const char *section, const char *name, const cha
 				key->name, *said);
 	*said = r->where.line;
 	config_key_set(key, r->section, section_object(r), r->name, value, r->where, r->to);
-	return 1;
+}
+
+static void complain(void *arg, uint32_t line, const char *what)
+{
+	struct reader *r = arg;
+
+	r->where.line = line;
+	config_complain(r->to, r->where, "%s", what);
 }
 
 int config_read_lines(struct config *c, uint16_t file, const char *text, size_t bytes,
 		      struct config_complaints *to)
 {
-	static const char bom[] = "\xEF\xBB\xBF";
 	struct reader r = { .config = c, .to = to, .where.file = file };
+	const struct ini_events events = { .sections = SECTIONS,
+					   .section_first =
+					       "[daemon], [group NAME] or [engine NAME] first",
+					   .section = open_section,
+					   .key = take_key,
+					   .complain = complain,
+					   .arg = &r };
+	int err = ini_read_lines(&events, text, bytes);
 
-	r.text = text;
-	r.end = text + bytes;
-	if (bytes >= 3 && !memcmp(text, bom, 3))
-		r.text += 3;
-	/* Run-time options of the library; nobody else in the process uses it. */
-	ini_use_stack = false;
-	ini_allow_realloc = false;
-	ini_initial_alloc = ini_max_line = LINE_BYTES_MAX + 3;
-	ini_allow_multiline = false;
-	ini_stop_on_first_error = false;
-	if (ini_parse_stream(next_line, &r, take_key, &r) == -2) {
-		config_complain(to, r.where, "cannot be read: %s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
-	return 0;
+	if (err < 0)
+		config_complain(to, r.where, "cannot be read: %s", strerror(-err));
+	return err;
 }
