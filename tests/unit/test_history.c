@@ -15,12 +15,14 @@ static void note(struct history *h, uint64_t before, uint64_t after, enum law_re
 {
 	static struct law_estimate estimate;
 	static struct law_sample sample;
+	static struct law_params params;
+	static struct law_engine engine;
 	struct law_decision d = { .before_bytes = before,
 				  .target_bytes = after,
 				  .reason = reason,
 				  .peer = LAW_NO_ENGINE };
 
-	history_note_decision(h, &d, &estimate, &sample, at_ns);
+	history_note_decision(h, &params, &engine, &d, &estimate, &sample, at_ns);
 }
 
 static void steps_of_one_move_are_one_entry(void **state)

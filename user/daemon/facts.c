@@ -5,6 +5,7 @@
 
 #include "user/common/clock.h"
 #include "user/common/units.h"
+#include "user/daemon/decision_words.h"
 #include "user/daemon/sensors.h"
 
 static json_t *number(uint64_t v)
@@ -184,45 +185,6 @@ json_t *facts_status(const struct daemon *d)
 	return o;
 }
 
-static json_t *clamp_names(uint32_t clamps)
-{
-	static const char *const names[] = { "min",       "max",     "unreclaimable", "group_min",
-					     "group_max", "ceiling", "step" };
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (clamps & (1u << i))
-			json_array_append_new(a, json_string(names[i]));
-	return a;
-}
-
-static json_t *decision(const struct daemon *d, const struct history_decision *h, uint64_t now_ns)
-{
-	json_t *o = json_object(), *in = json_object();
-
-	set(o, "age_ms", (now_ns - h->at_ns) / NS_PER_MS);
-	set_text(o, "reason", policy_reason_name(h->reason));
-	set(o, "before_bytes", h->before_bytes);
-	set(o, "target_bytes", h->target_bytes);
-	if (h->peer < d->slots_used && d->engine[h->peer].status != ENGINE_FREE)
-		set_text(o, "peer", d->engine[h->peer].name);
-	else
-		json_object_set_new(o, "peer", json_null());
-	set(o, "gain_ppm", h->gain_ppm);
-	set(o, "loss_ppm", h->loss_ppm);
-	set(o, "repeats", h->repeats);
-	json_object_set_new(o, "clamps", clamp_names(h->clamps));
-	set_text(o, "policy", policy_name(d->config->policy));
-	set(in, "usage_bytes", h->usage_bytes);
-	set(in, "stall_ppm", h->stall_ppm);
-	set(in, "refaults_per_s", h->refaults_per_s);
-	set(in, "unreclaimable_bytes", h->unreclaimable_bytes);
-	json_object_set_new(in, "velocity_bytes_per_s",
-			    json_integer((json_int_t)h->velocity_bytes_per_s));
-	json_object_set_new(o, "inputs", in);
-	return o;
-}
-
 json_t *facts_explain(const struct daemon *d, const struct engine *e)
 {
 	json_t *o = json_object(), *decisions = json_array();
@@ -230,8 +192,12 @@ json_t *facts_explain(const struct daemon *d, const struct engine *e)
 	const struct history_decision *h;
 
 	json_object_set_new(o, "engine", facts_engine(d, e));
-	for (uint32_t i = 0; (h = history_decision_at(&e->history, i)); i++)
-		json_array_append_new(decisions, decision(d, h, now_ns));
+	for (uint32_t i = 0; (h = history_decision_at(&e->history, i)); i++) {
+		json_t *one = decision_json(h, explain_peer(d, h->peer));
+
+		set(one, "age_ms", (now_ns - h->at_ns) / NS_PER_MS);
+		json_array_append_new(decisions, one);
+	}
 	json_object_set_new(o, "decisions", decisions);
 	json_object_set_new(o, "words", explain_words(d, e, now_ns));
 	return o;

@@ -17,5 +17,7 @@ json_t *facts_cost(const struct daemon *d);
 
 /* One sentence per line of thought, newest first; the numbers stand in facts_explain(). */
 json_t *explain_words(const struct daemon *d, const struct engine *e, uint64_t now_ns);
+/* The name of a decision's peer, NULL for none. */
+const char *explain_peer(const struct daemon *d, uint32_t peer);
 
 #endif

@@ -9,10 +9,11 @@ static int direction(uint64_t before, uint64_t after)
 	return (after > before) - (after < before);
 }
 
-static bool continues(const struct history_decision *h, const struct law_decision *d,
-		      uint64_t now_ns)
+static bool continues(const struct history_decision *h, enum law_policy policy,
+		      const struct law_decision *d, uint64_t now_ns)
 {
-	return h->reason == d->reason && h->peer == d->peer && now_ns - h->at_ns < NS_PER_S &&
+	return h->reason == d->reason && h->policy == policy && h->peer == d->peer &&
+	       now_ns - h->at_ns < NS_PER_S &&
 	       direction(h->before_bytes, h->target_bytes) ==
 		   direction(d->before_bytes, d->target_bytes);
 }
@@ -26,30 +27,33 @@ static bool stands_still_again(const struct history *h, const struct law_decisio
 	       newest->target_bytes == newest->before_bytes;
 }
 
-bool history_note_decision(struct history *h, const struct law_decision *decision,
+bool history_note_decision(struct history *h, const struct law_params *params,
+			   const struct law_engine *engine, const struct law_decision *decision,
 			   const struct law_estimate *estimate, const struct law_sample *sample,
 			   uint64_t now_ns)
 {
 	struct history_decision *newest = &h->decision[h->decision_head];
 	uint64_t before = decision->before_bytes, at_ns = now_ns;
+	enum law_policy policy = params->policy;
 	bool moved = decision->target_bytes != decision->before_bytes, fresh = false;
 	uint32_t repeats = 0;
 
 	/* Steps of one move with a tick's rest between them are one move. */
 	if (moved && h->decisions > 1 && newest->target_bytes == newest->before_bytes &&
-	    continues(history_decision_at(h, 1), decision, now_ns)) {
+	    continues(history_decision_at(h, 1), policy, decision, now_ns)) {
 		h->decision_head = (h->decision_head + HISTORY_DECISIONS - 1) % HISTORY_DECISIONS;
 		h->decisions--;
 		newest = &h->decision[h->decision_head];
 	}
-	if (!moved && h->decisions && newest->reason == decision->reason)
+	if (!moved && h->decisions && newest->reason == decision->reason &&
+	    newest->policy == policy)
 		return false;
 	if (!moved && !h->decisions && decision->reason == LAW_REASON_NONE)
 		return false;
 	if (stands_still_again(h, decision)) {
 		at_ns = newest->at_ns;
 		before = newest->before_bytes;
-	} else if (h->decisions && moved && continues(newest, decision, now_ns)) {
+	} else if (h->decisions && moved && continues(newest, policy, decision, now_ns)) {
 		before = newest->before_bytes;
 		repeats = newest->repeats + 1;
 	} else {
@@ -67,12 +71,14 @@ bool history_note_decision(struct history *h, const struct law_decision *decisio
 		.refaults_per_s = estimate->refaults_per_s,
 		.velocity_bytes_per_s = estimate->usage_velocity_bytes_per_s,
 		.stall_ppm = estimate->stall_avg_ppm,
+		.stall_target_ppm = engine->stall_target_ppm,
 		.gain_ppm = decision->gain_ppm,
 		.loss_ppm = decision->loss_ppm,
 		.clamps = decision->clamps,
 		.peer = decision->peer,
 		.repeats = repeats,
 		.reason = decision->reason,
+		.policy = policy,
 	};
 	return fresh;
 }

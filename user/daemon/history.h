@@ -17,8 +17,9 @@ struct history_decision {
 	uint64_t before_bytes, target_bytes;
 	uint64_t usage_bytes, unreclaimable_bytes, refaults_per_s;
 	int64_t velocity_bytes_per_s;
-	uint32_t stall_ppm, gain_ppm, loss_ppm, clamps, peer, repeats;
+	uint32_t stall_ppm, stall_target_ppm, gain_ppm, loss_ppm, clamps, peer, repeats;
 	enum law_reason reason;
+	enum law_policy policy; /* the law it was made by */
 };
 
 struct history_sample {
@@ -39,7 +40,8 @@ struct history {
  * the same direction within a second is folded into one entry (repeats); between two moves one
  * entry says that it stood still, with the latest reason. Returns whether a new move began.
  */
-bool history_note_decision(struct history *h, const struct law_decision *decision,
+bool history_note_decision(struct history *h, const struct law_params *params,
+			   const struct law_engine *engine, const struct law_decision *decision,
 			   const struct law_estimate *estimate, const struct law_sample *sample,
 			   uint64_t now_ns);
 void history_note_sample(struct history *h, uint64_t usage_bytes, uint64_t target_bytes,

@@ -139,7 +139,8 @@ static void publish_engine(struct daemon *d, struct engine *e, uint64_t now_ns)
 	v.reason = dec->reason;
 	v.clamps = dec->clamps;
 	page_writer_update(d->page, e->slot, &v, now_ns);
-	if (history_note_decision(&e->history, dec, est, s, now_ns))
+	if (history_note_decision(&e->history, &d->params, &d->law_engine[e->slot], dec, est, s,
+				  now_ns))
 		log_move(d, e);
 	history_note_sample(&e->history, s->usage_bytes, dec->target_bytes, est->stall_ppm, now_ns);
 }
