@@ -82,6 +82,7 @@ example_src := $(wildcard examples/*.c)
 example_bin := $(patsubst examples/%.c,$(BUILD)/examples/%,$(example_src))
 bench_src := $(wildcard bench/*.c)
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
+bench_load := $(BUILD)/bench/law/load
 # everything of the daemon and the CLI but their main(), for unit tests and benches
 internal := $(BUILD)/libinternal.a
 internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o)) $(sim_o)
@@ -95,7 +96,7 @@ shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
 map	 := packaging/libbarostat.map
 
-.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench \
+.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-law \
 	install uninstall clean help format format-check tidy tests unit-tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -200,6 +201,12 @@ $(BUILD)/bench/%: bench/%.c $(internal)
 	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
 		$(daemon_libs) $(cli_libs)
 
+# engines and their work, for the benches of the law
+$(bench_load): $(call obj,$(wildcard bench/law/*.c))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lsqlite3 -lpq
+
 # Any bytes as input (clang's libFuzzer, the address and undefined sanitizers).
 FUZZ_SECONDS ?= 60
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -230,7 +237,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libbarostat.a
 	$(Q)$(CC) -std=c99 -pedantic -D_DEFAULT_SOURCE -Iinclude $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP -MF $@.d \
 		$(ldflags) -o $@ $< $(BUILD)/libbarostat.a
 
-tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) all
+tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) all
 unit-tests: $(unit_bin) $(tools_bin)
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:
@@ -242,7 +249,10 @@ demo:
 bench:
 	+scripts/bench
 
-bench-programs: $(bench_bin) $(load_bin)
+bench-law: ## the law on this kernel, beside its peers: real engines, half an hour (root)
+	+scripts/bench law
+
+bench-programs: $(bench_bin) $(bench_load) $(load_bin)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -9,7 +9,6 @@ declare -A phase_title=(
 )
 engines=(postgres rocksdb)
 declare -A engine_prefix=([postgres]=pg [rocksdb]=rk)
-daemon_pid=
 sample_us=250000
 
 # Milliseconds of the wall clock.
@@ -38,34 +37,6 @@ daemon_config() {
 		cgroup = $cg_parent/rocksdb
 		min = $((ceiling_mb / 8))M
 	CONF
-}
-
-barostat() { "$build/barostat" --socket "$work/control.sock" "$@"; }
-
-daemon_start() {
-	local deadline=$((SECONDS + 10))
-	daemon_config >"$work/barostat.conf"
-	"$build/barostatd" --config "$work/barostat.conf" 2>>"$work/barostatd.log" &
-	daemon_pid=$!
-	until barostat --json status >"$work/status.json" 2>/dev/null; do
-		if ! kill -0 "$daemon_pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
-			echo "barostatd did not come up; its last words:" >&2
-			tail -n 5 "$work/barostatd.log" >&2
-			return 1
-		fi
-		sleep 0.05
-	done
-	rung=$(jq -r .rung "$work/status.json")
-}
-
-daemon_stop() {
-	local deadline=$((SECONDS + 5))
-	[ -n "$daemon_pid" ] || return 0
-	kill "$daemon_pid" 2>/dev/null || true
-	while kill -0 "$daemon_pid" 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
-	kill -KILL "$daemon_pid" 2>/dev/null || true
-	wait "$daemon_pid" 2>/dev/null || true
-	daemon_pid=
 }
 
 # ---- sampling -----------------------------------------------------------------------------------
@@ -133,7 +104,11 @@ phase_set_up() {
 			cg_limit "$engine" $(((ceiling_mb << 20) / ${#engines[@]}))
 		done
 		;;
-	barostat) daemon_start ;;
+	barostat)
+		daemon_config >"$work/barostat.conf"
+		daemon_start "$work/barostat.conf"
+		rung=$(jq -r .rung "$work/status.json")
+		;;
 	esac
 }
 

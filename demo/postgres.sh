@@ -10,6 +10,7 @@ pg_bin=     # where initdb and pg_ctl are
 pg_clients=4
 pg_client_pid=
 pg_server_pid=
+pg_cgroup=postgres # the server's
 
 pg_run() { setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"; }
 
@@ -51,7 +52,7 @@ pg_prepare() {
 # a share of the processors, of its own.
 pg_start() {
 	local deadline=$((SECONDS + 30))
-	(cg_exec postgres setpriv --reuid=postgres --regid=postgres --init-groups -- \
+	(cg_exec "$pg_cgroup" setpriv --reuid=postgres --regid=postgres --init-groups -- \
 		"$pg_bin/postgres" -D "$pg_dir/data" >>"$pg_dir/server.log" 2>&1) &
 	pg_server_pid=$!
 	until pg_run pg_isready -q -h "$pg_dir"; do

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash disable=SC2034
+# Redis grows from a tenth of the ceiling to three fifths, which nothing can reclaim (without swap),
+# beside a RocksDB reader that would use all of the rest.
+scenario_title='growth without swap'
+scenario() {
+	local part=$(($1 / 4))
+	engine redis redis
+	engine reader rocksdb
+	phase redis $part 10
+	phase redis $(($1 - part)) 60
+	phase reader "$1" 75
+	measure $part
+	split 70 30
+	split 80 20
+}
