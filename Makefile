@@ -214,6 +214,7 @@ $(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/ini_lin
 	user/common/suggest.c
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
 $(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
+$(BUILD)/fuzz/fuzz_demand: user/daemon/demand.c $(wildcard user/lib/*.c)
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)

@@ -83,8 +83,8 @@ static void refuse(const char *text, const char *expected)
 }
 
 #define KEYS_DAEMON                                                                                \
-	"ceiling, reserve, burst, interval, lease, parent, page, socket, state, page_mode, "       \
-	"policy, gamma, bpf and log_level"
+	"ceiling, reserve, burst, interval, lease, parent, page, socket, engine_socket, state, "   \
+	"page_mode, policy, gamma, bpf and log_level"
 #define KEYS_ENGINE "group, cgroup, min, max, initial, weight, stall_target, limit and user"
 #define SHARE       UNITS_SIZE_ALLOWED ", or a percentage of the ceiling like 25%"
 #define NAME        "1 to 63 letters, digits, '.', '_' and '-', the first a letter, a digit or '_'"
@@ -384,6 +384,7 @@ static void test_defaults(void **state)
 	assert_string_equal(c->parent, "barostat");
 	assert_string_equal(c->page, "/run/barostat/pressure");
 	assert_string_equal(c->socket, "/run/barostat/control.sock");
+	assert_string_equal(c->engine_socket, "/run/barostat/engine.sock");
 	assert_string_equal(c->state, "/run/barostat/state.json");
 	assert_int_equal(c->page_mode, 0644);
 	assert_int_equal(c->policy, LAW_POLICY_MARGINAL);

@@ -2,91 +2,37 @@
 /* docs/page-protocol.md against the headers: every row of its tables, and every field has a row. */
 #include "tests/unit/page_support.h"
 
+#include "tests/unit/doc_support.h"
 #include "user/daemon/law.h"
 #include "user/lib/page_layout.h"
 
 #define DOC "docs/page-protocol.md"
 
-struct field {
-	const char *name;
-	size_t offset, bytes;
-};
-
-/* From the compiler, not from the table's own numbers. */
-#define FIELD_OF(type, member, at, size)                                                           \
-	{ #member, offsetof(struct type, member), sizeof(((struct type *)0)->member) },
-static const struct field header_fields[] = { PAGE_HEADER_LAYOUT(FIELD_OF) };
-static const struct field slot_fields[] = { PAGE_SLOT_LAYOUT(FIELD_OF) };
-
-/* The lines of the section "## TITLE" one by one; the stream stands behind its heading. */
-static FILE *open_section(const char *title)
-{
-	FILE *f = fopen(DOC, "re");
-	char line[512];
-
-	if (!f)
-		fail_msg("run from the top of the tree: %s: %m", DOC);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, "## ", 3) && !strncmp(line + 3, title, strlen(title)))
-			return f;
-	fail_msg("%s has no section %s", DOC, title);
-	return NULL;
-}
-
-static bool next_line(FILE *f, char *line, int size)
-{
-	return fgets(line, size, f) && strncmp(line, "## ", 3) != 0;
-}
-
-static void check_section(const char *title, const struct field *fields, size_t n, size_t total)
-{
-	FILE *f = open_section(title);
-	size_t row = 0, end = 0;
-	char line[512];
-
-	while (next_line(f, line, sizeof(line))) {
-		size_t offset, bytes;
-		char name[64];
-
-		if (sscanf(line, "| %zu | %zu | %63[a-z0-9_.] |", &offset, &bytes, name) != 3)
-			continue;
-		if (row == n)
-			fail_msg("%s: a row too many: %s", title, line);
-		assert_string_equal(name, fields[row].name);
-		if (offset != fields[row].offset || bytes != fields[row].bytes)
-			fail_msg("%s is at %zu, %zu bytes, but the document says: %s", name,
-				 fields[row].offset, fields[row].bytes, line);
-		/* Without gaps: padding the compiler put in would go undocumented. */
-		assert_int_equal(offset, end);
-		end = offset + bytes;
-		row++;
-	}
-	assert_int_equal(row, n);
-	assert_int_equal(end, total);
-	(void)fclose(f);
-}
+static const struct doc_field header_fields[] = { PAGE_HEADER_LAYOUT(DOC_FIELD) };
+static const struct doc_field slot_fields[] = { PAGE_SLOT_LAYOUT(DOC_FIELD) };
 
 static void header_table_is_the_header(void **state)
 {
-	check_section("Header", header_fields, sizeof(header_fields) / sizeof(header_fields[0]),
-		      sizeof(struct baro_page_header));
+	doc_check_section(DOC, "Header", header_fields,
+			  sizeof(header_fields) / sizeof(header_fields[0]),
+			  sizeof(struct baro_page_header));
 }
 
 static void slot_table_is_the_slot(void **state)
 {
-	check_section("Slot", slot_fields, sizeof(slot_fields) / sizeof(slot_fields[0]),
-		      sizeof(struct baro_slot));
+	doc_check_section(DOC, "Slot", slot_fields, sizeof(slot_fields) / sizeof(slot_fields[0]),
+			  sizeof(struct baro_slot));
 }
 
 static void check_codes(const char *title, const char *(*name_of)(uint32_t))
 {
-	FILE *f = open_section("Codes");
+	FILE *f = doc_section(DOC, "Codes");
 	char line[512], heading[64], name[64];
 	uint32_t code, expected = 0;
 	bool inside = false;
 
 	snprintf(heading, sizeof(heading), "| %s | name |", title);
-	while (next_line(f, line, sizeof(line))) {
+	while (doc_next_line(f, line, sizeof(line))) {
 		if (!strncmp(line, heading, strlen(heading)))
 			inside = true;
 		else if (line[0] != '|')

@@ -65,21 +65,22 @@ static int become(const struct passwd *user)
 	return CLI_OK;
 }
 
-/* The page the daemon writes, unless the caller names one. */
+/* Where the daemon is to be found: its page, unless the caller names one, and its engine socket. */
 static int announce(const struct cli *cli, struct client *client, const char *engine)
 {
 	_cleanup_json_ json_t *status = NULL;
-	const char *page = cli->page_path;
-	int r = CLI_OK;
+	const char *page = cli->page_path, *engines;
+	int r = client_ask(client, json_pack("{s:s}", "cmd", "status"), &status);
 
-	if (!page)
-		r = client_ask(client, json_pack("{s:s}", "cmd", "status"), &status);
 	if (r)
 		return r;
 	if (!page)
 		page = json_string_value(json_object_get(status, "page"));
+	engines = json_string_value(json_object_get(status, "engine_socket"));
 	if (setenv("BAROSTAT_ENGINE", engine, 1) < 0 ||
 	    setenv("BAROSTAT_PAGE", page && *page ? page : BARO_PAGE_PATH, 1) < 0)
+		return CLI_FAILED;
+	if (engines && *engines && setenv("BAROSTAT_ENGINE_SOCKET", engines, 1) < 0)
 		return CLI_FAILED;
 	return CLI_OK;
 }

@@ -77,6 +77,7 @@ struct config {
 	char parent[CONFIG_PATH_MAX]; /* common parent cgroup, default "barostat" */
 	char page[CONFIG_PATH_MAX]; /* /run/barostat/pressure */
 	char socket[CONFIG_PATH_MAX]; /* /run/barostat/control.sock */
+	char engine_socket[CONFIG_PATH_MAX]; /* default: engine.sock beside the control socket */
 	char state[CONFIG_PATH_MAX]; /* /run/barostat/state.json */
 	uint32_t page_mode; /* octal, default 0644 */
 	enum law_policy policy;
@@ -84,7 +85,7 @@ struct config {
 	bool bpf; /* bpf = no: files rung */
 	int log_level; /* enum log_level of user/common/log.h */
 	struct config_where where; /* the last [daemon] section */
-	struct config_where lease_where, page_where, socket_where, state_where;
+	struct config_where lease_where, page_where, socket_where, engine_socket_where, state_where;
 
 	struct config_engine *engine;
 	uint32_t engines;

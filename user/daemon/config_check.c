@@ -10,7 +10,8 @@
 #include "user/common/units.h"
 #include "user/daemon/config_internal.h"
 
-#define CEILING_LEAST MIB
+#define CEILING_LEAST   MIB
+#define SOCKET_PATH_MAX 108 /* of struct sockaddr_un, with the NUL */
 
 /* A size in a complaint: exact, and as people say it. */
 struct shown {
@@ -98,19 +99,42 @@ static void check_reserves(struct config *c, struct config_complaints *to)
 				SHOW(c->burst_bytes), SHOW(rest));
 }
 
+/* Beside the control socket, unless it is said elsewhere. */
+static void place_engine_socket(struct config *c, struct config_complaints *to)
+{
+	const char *slash = strrchr(c->socket, '/');
+	size_t dir = slash ? (size_t)(slash - c->socket) + 1 : 0;
+
+	if (c->engine_socket[0])
+		return;
+	if (dir + sizeof("engine.sock") > SOCKET_PATH_MAX)
+		config_complain(to, first_said(c->socket_where, c->where),
+				"[daemon] engine_socket would be too long beside the control "
+				"socket; allowed: say one of at most 107 bytes");
+	else
+		snprintf(c->engine_socket, sizeof(c->engine_socket), "%.*sengine.sock", (int)dir,
+			 c->socket);
+}
+
 static void check_files(const struct config *c, struct config_complaints *to)
 {
-	static const char text[] = "[daemon] %s is the same file as %s; allowed: a path of its own";
+	const struct {
+		const char *key, *path;
+		struct config_where where;
+	} file[] = {
+		{ "page", c->page, c->page_where },
+		{ "socket", c->socket, c->socket_where },
+		{ "engine_socket", c->engine_socket, c->engine_socket_where },
+		{ "state", c->state, c->state_where },
+	};
 
-	if (!strcmp(c->page, c->socket))
-		config_complain(to, first_said(c->socket_where, c->page_where), text, "socket",
-				"page");
-	if (!strcmp(c->page, c->state))
-		config_complain(to, first_said(c->state_where, c->page_where), text, "state",
-				"page");
-	if (!strcmp(c->socket, c->state))
-		config_complain(to, first_said(c->state_where, c->socket_where), text, "state",
-				"socket");
+	for (size_t i = 0; i < ARRAY_SIZE(file); i++)
+		for (size_t j = i + 1; j < ARRAY_SIZE(file); j++)
+			if (!strcmp(file[i].path, file[j].path))
+				config_complain(to, first_said(file[j].where, file[i].where),
+						"[daemon] %s is the same file as %s; allowed: a "
+						"path of its own",
+						file[j].key, file[i].key);
 }
 
 void config_check_daemon(struct config *c, uint64_t ram_bytes, struct config_complaints *to)
@@ -119,6 +143,7 @@ void config_check_daemon(struct config *c, uint64_t ram_bytes, struct config_com
 
 	check_ceiling(c, ram_bytes, to);
 	check_reserves(c, to);
+	place_engine_socket(c, to);
 	check_files(c, to);
 	if (!c->lease_ns)
 		c->lease_ns = max_u64(10 * c->interval_ns, 1000000000);

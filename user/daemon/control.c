@@ -5,21 +5,18 @@
  * that neither asks nor reads is dropped.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "user/common/clock.h"
 #include "user/common/log.h"
 #include "user/common/units.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/facts.h"
+#include "user/daemon/listen.h"
 
 #define CLIENTS_MAX    64
 #define REQUEST_MAX    (64 * 1024)
@@ -371,55 +368,6 @@ void control_accept(struct control *ctl)
 
 /* ---- the socket ------------------------------------------------------------------------------ */
 
-/* A socket file that nobody listens on is left over from a crash. */
-static int remove_stale(const struct sockaddr_un *addr)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-
-	if (lstat(addr->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0)
-		return -EADDRINUSE;
-	return unlink(addr->sun_path) < 0 ? -errno : 0;
-}
-
-static int make_directory(const char *path)
-{
-	char copy[CONFIG_PATH_MAX];
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	if (mkdir(dirname(copy), 0755) < 0 && errno != EEXIST)
-		return -errno;
-	return 0;
-}
-
-static int listen_at(const char *path)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = -1;
-	size_t n = strlen(path);
-	int r;
-
-	if (n >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, path, n);
-	r = make_directory(path);
-	if (r == 0)
-		r = remove_stale(&addr);
-	if (r < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    chmod(path, 0666) < 0 || listen(fd, CLIENTS_MAX) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
 int control_open(struct daemon *d, struct control **ret)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = LOOP_CONTROL };
@@ -432,7 +380,7 @@ int control_open(struct daemon *d, struct control **ret)
 		ctl->client[i].fd = -1;
 	ctl->daemon = d;
 	snprintf(ctl->path, sizeof(ctl->path), "%s", d->config->socket);
-	ctl->fd = listen_at(ctl->path);
+	ctl->fd = listen_at(ctl->path, SOCK_STREAM, CLIENTS_MAX);
 	r = ctl->fd < 0 ? ctl->fd : 0;
 	if (r == 0 && epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, ctl->fd, &ev) < 0)
 		r = -errno;

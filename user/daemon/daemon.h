@@ -27,6 +27,7 @@ struct actuator;
 struct page_writer;
 struct sensors;
 struct control;
+struct demand_socket;
 
 enum rung { RUNG_FULL, RUNG_TRACEPOINTS, RUNG_HYBRID, RUNG_FILES, RUNG_OBSERVE };
 
@@ -49,6 +50,7 @@ struct engine {
 	const struct config_engine *conf; /* owned by daemon.config */
 	char name[CONFIG_NAME_MAX];
 	uint32_t slot;
+	uid_t user_uid; /* may open a demand page; (uid_t)-1: root only */
 	struct cg_node *node; /* NULL unless active */
 	struct engine_origin origin;
 	bool said_waiting;
@@ -99,6 +101,7 @@ struct daemon {
 	struct actuator *actuator;
 	struct page_writer *page;
 	struct control *control;
+	struct demand_socket *demand; /* NULL: engines can only read */
 
 	uint32_t capacity; /* slots */
 	uint32_t slots_used; /* 1 + highest slot in use */
@@ -134,6 +137,8 @@ struct daemon {
 #define LOOP_PSI     (5ull << 32)
 #define LOOP_CONTROL (6ull << 32)
 #define LOOP_CLIENT  (7ull << 32)
+#define LOOP_ENGINES (8ull << 32)
+#define LOOP_DEMAND  (9ull << 32)
 #define LOOP_KIND(u) ((u) & ~0xffffffffull)
 #define LOOP_ID(u)   ((uint32_t)(u))
 

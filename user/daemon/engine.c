@@ -4,6 +4,7 @@
  * strangers' writes, and put back as they were when the daemon leaves in an orderly way.
  */
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -12,6 +13,7 @@
 #include "user/common/units.h"
 #include "user/daemon/actuator.h"
 #include "user/daemon/daemon.h"
+#include "user/daemon/demand_socket.h"
 #include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
@@ -41,7 +43,7 @@ bool engine_path_is_below(const char *path, const char *above)
 	return !n || (!strncmp(path, above, n) && path[n] == '/');
 }
 
-static void assign_slot(struct daemon *d, const struct engine *e)
+static void assign_slot(struct daemon *d, struct engine *e)
 {
 	struct page_slot_identity who = {
 		.name = e->name,
@@ -54,9 +56,14 @@ static void assign_slot(struct daemon *d, const struct engine *e)
 	};
 	int r = page_writer_assign(d->page, e->slot, &who);
 
-	if (r < 0)
+	if (r < 0) {
 		log_warn("engine=%s event=page_slot_refused error=\"%s\", ignoring", e->name,
 			 strerror(-r));
+		return;
+	}
+	/* Goes on from the daemon before, so that an old acknowledgement stays an old one. */
+	e->grant_epoch =
+	    max_u64(e->grant_epoch, page_writer_slot(d->page, e->slot)->pressure.grant_epoch);
 }
 
 /* What the operator said, as the law wants it. */
@@ -278,6 +285,7 @@ static void deactivate(struct daemon *d, struct engine *e)
 		close(e->psi_fd);
 		e->psi_fd = -1;
 	}
+	demand_drop(d->demand, e->slot);
 	sensors_remove(d->sensors, e->slot);
 	actuator_unbind(d->actuator, e->slot); /* closes the node */
 	e->node = NULL;
@@ -371,6 +379,24 @@ void engines_restore(struct daemon *d)
 
 /* ---- configuration to slots ------------------------------------------------------------------ */
 
+/* Asked of the user database now, at start and reload: it may be far away, and the loop must not
+ * wait for it when an engine connects. */
+static void resolve_user(struct engine *e)
+{
+	const struct passwd *pw;
+
+	e->user_uid = (uid_t)-1;
+	if (!e->conf->user[0])
+		return;
+	pw = getpwnam(e->conf->user);
+	if (pw)
+		e->user_uid = pw->pw_uid;
+	else
+		log_warn("engine=%s event=no_such_user user=%s detail=\"only root may open its "
+			 "demand page\", ignoring",
+			 e->name, e->conf->user);
+}
+
 static struct engine *free_slot(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->capacity; i++)
@@ -416,6 +442,7 @@ int engines_apply_config(struct daemon *d)
 		if (i >= 0 && !strcmp(c->engine[i].cgroup, e->conf->cgroup)) {
 			e->conf = &c->engine[i];
 			e->manual = false; /* a reload takes engines back from manual */
+			resolve_user(e);
 			if (e->status == ENGINE_ACTIVE)
 				choose_mode(d, e);
 			assign_slot(d, e);
@@ -435,6 +462,7 @@ int engines_apply_config(struct daemon *d)
 		e->conf = &c->engine[i];
 		e->psi_fd = -1;
 		memcpy(e->name, e->conf->name, sizeof(e->name));
+		resolve_user(e);
 		if (e->slot >= d->slots_used)
 			d->slots_used = e->slot + 1;
 	}

@@ -94,6 +94,31 @@ static void engine_rates(json_t *o, const struct daemon *d, const struct engine 
 				: number(est->time_to_ceiling_ns / NS_PER_MS));
 }
 
+static const char *hint_name(uint32_t hint)
+{
+	static const char *const names[LAW_HINT_COUNT] = { "auto", "bulk_ingest", "query_heavy",
+							   "mixed", "memory_constrained" };
+
+	return hint < LAW_HINT_COUNT ? names[hint] : "auto";
+}
+
+/* What its clients declare, as far as it is believed. */
+static json_t *engine_demand(const struct law_demand *demand)
+{
+	json_t *o;
+
+	if (!demand->clients)
+		return json_null();
+	o = json_object();
+	set(o, "clients", demand->clients);
+	set_text(o, "hint", hint_name(demand->hint));
+	set(o, "accounted_bytes", demand->accounted_bytes);
+	set(o, "reclaimable_bytes", demand->reclaimable_bytes);
+	set(o, "wanted_bytes", demand->wanted_bytes);
+	set(o, "ack_epoch", demand->ack_epoch);
+	return o;
+}
+
 json_t *facts_engine(const struct daemon *d, const struct engine *e)
 {
 	bool active = e->status == ENGINE_ACTIVE;
@@ -111,6 +136,8 @@ json_t *facts_engine(const struct daemon *d, const struct engine *e)
 	engine_rates(o, d, e);
 	set(o, "oom_kills", d->sample[e->slot].oom_kills);
 	set(o, "freezes_lifted", e->freeze.lifts);
+	json_object_set_new(o, "demand", engine_demand(&d->sample[e->slot].demand));
+	set(o, "grant_epoch", e->grant_epoch);
 	json_object_set_new(o, "stream", json_boolean(active && d->decision[e->slot].stream));
 	set_text(o, "reason",
 		 policy_reason_name(active ? d->decision[e->slot].reason : LAW_REASON_INACTIVE));
@@ -174,6 +201,7 @@ json_t *facts_status(const struct daemon *d)
 	set(o, "usage_bytes", d->usage_bytes);
 	set(o, "interval_ms", d->config->interval_ns / NS_PER_MS);
 	set_text(o, "page", d->config->page);
+	set_text(o, "engine_socket", d->config->engine_socket);
 	set_text(o, "config", d->config_path);
 	set_text(o, "parent", d->config->parent);
 	set_text(o, "level", level_name(d->host_level.level));

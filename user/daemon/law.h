@@ -49,6 +49,30 @@ enum law_valid {
 	LAW_VALID_FAULTS = 1u << 8,
 };
 
+/* What an engine says it is doing; the same numbers as enum baro_hint. */
+enum law_hint {
+	LAW_HINT_AUTO,
+	LAW_HINT_BULK_INGEST, /* writes and does not read back */
+	LAW_HINT_QUERY_HEAVY, /* reads again what it read */
+	LAW_HINT_MIXED,
+	LAW_HINT_MEMORY_CONSTRAINED, /* content with what it must have */
+	LAW_HINT_COUNT
+};
+
+/*
+ * What an engine declares, checked and summed over its clients (demand.h): a lie within these
+ * bounds is still possible and must harm nobody but the liar.
+ */
+struct law_demand {
+	uint32_t clients; /* that speak for it; 0: none, and the rest is 0 */
+	uint32_t hint; /* enum law_hint; clients that disagree make it mixed */
+	uint64_t accounted_bytes; /* what it counts itself as using; <= usage */
+	uint64_t reclaimable_bytes; /* what it can give back on request; <= usage */
+	uint64_t wanted_bytes; /* what it can make use of in all; <= max; 0: not said */
+	uint64_t ack_epoch; /* the last grant epoch that all clients have acted on; 0: none */
+	uint64_t grant_epoch; /* that its page showed when this was read */
+};
+
 /* One engine at one instant. Counters are cumulative and may reset (then the delta counts as 0). */
 struct law_sample {
 	uint32_t valid; /* enum law_valid */
@@ -66,6 +90,7 @@ struct law_sample {
 	uint64_t cpu_ns; /* CPU time of the engine's tasks */
 	uint64_t limit_hits; /* memory.events high + max, v1 failcnt */
 	uint64_t oom_kills;
+	struct law_demand demand;
 };
 
 /* What the operator said about an engine. */

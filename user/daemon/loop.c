@@ -15,6 +15,7 @@
 #include "user/common/log.h"
 #include "user/common/units.h"
 #include "user/daemon/daemon.h"
+#include "user/daemon/demand_socket.h"
 #include "user/daemon/sensors.h"
 
 #define EVENTS_PER_WAIT 64
@@ -84,6 +85,7 @@ void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 	if (urgent_slot == LAW_NO_ENGINE) {
 		housekeeping(d, now_ns);
 		sample_all(d, now_ns);
+		demand_collect(d->demand, now_ns);
 		engines_refresh_law(d);
 		for_each_engine (d, e)
 			estimate_engine(d, e, now_ns);
@@ -206,6 +208,12 @@ static bool dispatch(struct daemon *d, const struct epoll_event *ev)
 	case LOOP_CLIENT:
 		control_client(d->control, LOOP_ID(ev->data.u64), ev->events);
 		break;
+	case LOOP_ENGINES:
+		demand_socket_accept(d->demand);
+		break;
+	case LOOP_DEMAND:
+		demand_socket_event(d->demand, LOOP_ID(ev->data.u64));
+		break;
 	}
 	return false;
 }
@@ -224,9 +232,10 @@ int daemon_reload(struct daemon *d, char *ret_why, size_t why_size)
 	}
 	if (r == 0 &&
 	    (strcmp(fresh->page, old->page) != 0 || strcmp(fresh->socket, old->socket) != 0 ||
+	     strcmp(fresh->engine_socket, old->engine_socket) != 0 ||
 	     strcmp(fresh->parent, old->parent) != 0)) {
 		snprintf(ret_why, why_size,
-			 "page, socket and parent cannot change while running; "
+			 "page, socket, engine_socket and parent cannot change while running; "
 			 "restart the daemon for that");
 		r = -EINVAL;
 	} else if (r < 0) {

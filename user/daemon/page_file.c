@@ -210,6 +210,17 @@ static uint64_t new_epoch(uint64_t before)
 	return epoch;
 }
 
+/* Opened through the descriptor, not by the path: that may name another file by now. */
+static int open_for_readers(int fd)
+{
+	char self[32];
+	int r;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	r = open(self, O_RDONLY | O_CLOEXEC);
+	return r < 0 ? -errno : r;
+}
+
 static int attach(int fd, uint32_t slots, struct page_writer **ret)
 {
 	struct page_writer *w = calloc(1, sizeof(*w) + slots * sizeof(w->assigned[0]));
@@ -229,6 +240,7 @@ static int attach(int fd, uint32_t slots, struct page_writer **ret)
 	w->map_bytes = page_bytes(slots);
 	w->slot_count = slots;
 	w->lock_fd = -1;
+	w->reader_fd = open_for_readers(fd);
 	w->boot_epoch = new_epoch(w->header->boot_epoch);
 	page_writer_repair(w);
 	/* Not what the header says: it may have been half-written. */
@@ -279,5 +291,7 @@ void page_writer_close(struct page_writer *w, bool leave_stale)
 	}
 	munmap(w->header, w->map_bytes);
 	close(w->lock_fd);
+	if (w->reader_fd >= 0)
+		close(w->reader_fd);
 	free(w);
 }

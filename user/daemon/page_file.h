@@ -17,6 +17,7 @@ struct page_writer {
 	uint32_t slot_count;
 	uint32_t slots_used;
 	int lock_fd;
+	int reader_fd; /* the same file, read-only: to hand to readers */
 	uint64_t boot_epoch;
 	uint64_t ticks;
 	bool changed; /* something engines should be woken for, since the last commit */

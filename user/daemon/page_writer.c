@@ -69,6 +69,11 @@ const struct baro_slot *page_writer_slot(const struct page_writer *w, uint32_t i
 	return slot_at(w, i);
 }
 
+int page_writer_reader(const struct page_writer *w)
+{
+	return w->reader_fd;
+}
+
 uint32_t page_writer_slots(const struct page_writer *w)
 {
 	return w->slot_count;

@@ -96,6 +96,10 @@ int page_writer_open(const char *path, uint32_t slots, mode_t mode, struct page_
  */
 void page_writer_close(struct page_writer *w, bool leave_stale);
 
+/* A read-only descriptor of the page, for handing on (SCM_RIGHTS); owned by the writer. -errno when
+ * there is none (no /proc). */
+int page_writer_reader(const struct page_writer *w);
+
 /* How many slots there are; at least what was asked for. */
 uint32_t page_writer_slots(const struct page_writer *w);
 

@@ -41,6 +41,7 @@ static void slot_kinds(const struct law_sample *s, struct page_slot_values *v)
 	v->dirty_bytes = s->dirty_bytes;
 	v->unreclaimable_bytes = s->unreclaimable_bytes;
 	v->oom_kills = s->oom_kills;
+	v->ack_epoch = s->demand.ack_epoch;
 }
 
 static void slot_rates(const struct law_estimate *est, struct page_slot_values *v)

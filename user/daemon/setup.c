@@ -16,6 +16,7 @@
 #include "user/common/units.h"
 #include "user/daemon/actuator.h"
 #include "user/daemon/daemon.h"
+#include "user/daemon/demand_socket.h"
 #include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
@@ -169,6 +170,17 @@ static int open_page(struct daemon *d)
 	return r;
 }
 
+/* Without it engines are steered all the same: they only cannot say anything. */
+static void open_demand(struct daemon *d)
+{
+	int r = demand_socket_open(d, &d->demand);
+
+	if (r < 0)
+		log_warn("event=engine_socket_failed socket=%s error=\"%s\" detail=\"engines can "
+			 "read their pressure but declare nothing\", ignoring",
+			 d->config->engine_socket, strerror(-r));
+}
+
 /* The walk starts at the lowest directory that is above all engines. */
 static void choose_walk_root(struct daemon *d)
 {
@@ -224,6 +236,7 @@ int daemon_init(struct daemon *d)
 		r = engines_apply_config(d);
 	if (r < 0)
 		return r;
+	open_demand(d);
 	state_load(d);
 	note_intentions(d);
 	parent_open(d);
@@ -252,6 +265,7 @@ void daemon_fini(struct daemon *d)
 			unlink(d->config->state);
 	}
 	actuator_close(d->actuator);
+	demand_socket_close(d->demand);
 	control_close(d->control);
 	sensors_close(d->sensors);
 	page_writer_close(d->page, false);

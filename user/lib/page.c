@@ -98,7 +98,7 @@ static int read_identity(int fd, uint64_t file_bytes, struct baro_page_header *r
 	return r;
 }
 
-static int map_page(int fd, const char *path, struct baro_page **ret_page)
+int page_map(int fd, const char *path, struct baro_page **ret_page)
 {
 	struct baro_page_header h = { 0 };
 	struct baro_page *page;
@@ -148,7 +148,7 @@ int baro_page_open(const char *path, struct baro_page **ret_page)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	r = map_page(fd, path, ret_page);
+	r = page_map(fd, path, ret_page);
 	close(fd);
 	return r;
 }

@@ -30,6 +30,18 @@ struct baro_page {
  */
 int page_check(const void *start, size_t have_bytes, uint64_t file_bytes);
 
+/* Maps an open page; the descriptor stays the caller's. `path` is what baro_page_replaced() will
+ * look at. The errors of baro_page_open(). */
+int page_map(int fd, const char *path, struct baro_page **ret_page);
+
+/*
+ * Calls visit() for the directories of the caller's cgroups and all above them, nearest first, in
+ * the unified hierarchy (0) and in that of the memory controller. It ends the walk by returning 0;
+ * -EAGAIN is remembered and returned in the end, anything else goes on. -ENOENT: nobody ended it.
+ */
+typedef int (*self_visit)(void *arg, uint32_t hierarchy, const char *dir, uint64_t id);
+int self_walk(const char *cgroup_file, const char *mountinfo_file, self_visit visit, void *arg);
+
 /* baro_page_find_self() with the two files of /proc named, for tests. */
 int page_find_self(const struct baro_page *page, const char *cgroup_file,
 		   const char *mountinfo_file, struct baro_slot_ref *ret_ref);

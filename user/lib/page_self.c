@@ -117,36 +117,10 @@ static const char *below_root(const char *path, const char *root)
 	return path + len;
 }
 
-static int find_id(const struct baro_page *page, uint32_t hierarchy, uint64_t id,
-		   struct baro_slot_ref *ret_ref)
-{
-	uint32_t slots = baro_page_slots(page);
-	int missed = -ENOENT;
-
-	for (uint32_t i = 0; i < slots; i++) {
-		struct baro_slot_ref ref;
-		struct baro_slot slot;
-		int r = baro_page_slot(page, i, &ref);
-
-		if (!r)
-			r = baro_page_read_slot(&ref, &slot);
-		if (r == -EAGAIN)
-			missed = r;
-		if (r)
-			continue;
-		if ((slot.cgroup_hierarchy == hierarchy && slot.cgroup_id == id) ||
-		    (!hierarchy && slot.psi_cgroup_id == id)) {
-			*ret_ref = ref;
-			return 0;
-		}
-	}
-	return missed;
-}
-
 /* From the directory upwards to the mount point, which in a container may itself be an engine's
- * cgroup: the nearest one that is. */
-static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const char *point,
-			const char *below, struct baro_slot_ref *ret_ref)
+ * cgroup. */
+static int visit_upwards(uint32_t hierarchy, const char *point, const char *below, self_visit visit,
+			 void *arg)
 {
 	char dir[DIR_PATH_MAX];
 	size_t point_len = strlen(point);
@@ -161,7 +135,7 @@ static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const 
 
 		/* Id 0 marks an engine without a cgroup; no directory has it. */
 		if (stat(dir, &st) == 0 && st.st_ino) {
-			r = find_id(page, hierarchy, st.st_ino, ret_ref);
+			r = visit(arg, hierarchy, dir, st.st_ino);
 			if (!r)
 				return 0;
 			if (r == -EAGAIN)
@@ -175,8 +149,8 @@ static int find_upwards(const struct baro_page *page, uint32_t hierarchy, const 
 	return missed;
 }
 
-static int find_member(const struct baro_page *page, const struct membership *me,
-		       const char *mountinfo_file, struct baro_slot_ref *ret_ref)
+static int visit_member(const struct membership *me, const char *mountinfo_file, self_visit visit,
+			void *arg)
 {
 	FILE *f = fopen(mountinfo_file, "re");
 	int r = -ENOENT;
@@ -195,7 +169,7 @@ static int find_member(const struct baro_page *page, const struct membership *me
 		below = below_root(me->path, root);
 		if (!below)
 			continue;
-		found = find_upwards(page, me->hierarchy, point, below, ret_ref);
+		found = visit_upwards(me->hierarchy, point, below, visit, arg);
 		if (found != -ENOENT)
 			r = found;
 	}
@@ -204,8 +178,7 @@ static int find_member(const struct baro_page *page, const struct membership *me
 	return r;
 }
 
-int page_find_self(const struct baro_page *page, const char *cgroup_file,
-		   const char *mountinfo_file, struct baro_slot_ref *ret_ref)
+int self_walk(const char *cgroup_file, const char *mountinfo_file, self_visit visit, void *arg)
 {
 	FILE *f = fopen(cgroup_file, "re");
 	int r = -ENOENT;
@@ -220,13 +193,53 @@ int page_find_self(const struct baro_page *page, const char *cgroup_file,
 
 		if (!parse_membership(line, &me))
 			continue;
-		found = find_member(page, &me, mountinfo_file, ret_ref);
+		found = visit_member(&me, mountinfo_file, visit, arg);
 		if (found != -ENOENT)
 			r = found;
 	}
 	free(line);
 	(void)fclose(f);
 	return r;
+}
+
+struct search {
+	const struct baro_page *page;
+	struct baro_slot_ref *ret_ref;
+};
+
+/* The slot whose cgroup this directory is. */
+static int find_id(void *arg, uint32_t hierarchy, const char *dir, uint64_t id)
+{
+	const struct search *s = arg;
+	uint32_t slots = baro_page_slots(s->page);
+	int missed = -ENOENT;
+
+	for (uint32_t i = 0; i < slots; i++) {
+		struct baro_slot_ref ref;
+		struct baro_slot slot;
+		int r = baro_page_slot(s->page, i, &ref);
+
+		if (!r)
+			r = baro_page_read_slot(&ref, &slot);
+		if (r == -EAGAIN)
+			missed = r;
+		if (r)
+			continue;
+		if ((slot.cgroup_hierarchy == hierarchy && slot.cgroup_id == id) ||
+		    (!hierarchy && slot.psi_cgroup_id == id)) {
+			*s->ret_ref = ref;
+			return 0;
+		}
+	}
+	return missed;
+}
+
+int page_find_self(const struct baro_page *page, const char *cgroup_file,
+		   const char *mountinfo_file, struct baro_slot_ref *ret_ref)
+{
+	struct search s = { page, ret_ref };
+
+	return self_walk(cgroup_file, mountinfo_file, find_id, &s);
 }
 
 int baro_page_find_self(const struct baro_page *page, struct baro_slot_ref *ret_ref)

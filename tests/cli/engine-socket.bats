@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Engines that speak: who is let in, what is believed, and what happens when either side dies. On a
+# fake cgroup tree, without privileges.
+# shellcheck disable=SC2154,SC2030,SC2031 # support sets them; each test is a process of its own
+
+bats_require_minimum_version 1.5.0
+load support
+load dry_daemon
+load ../lib/engine
+
+setup() {
+	cli_setup
+	dry_setup
+	engines=$scratch
+	python=$(PATH=/usr/bin:$PATH command -v python3)
+	export BAROSTAT_ENGINE_SOCKET=$scratch/engine.sock BAROSTAT_PAGE=$page
+	write_conf <<-'CONF'
+		[engine a]
+		min = 16M
+		max = 512M
+		[engine b]
+	CONF
+}
+
+teardown() {
+	engines_teardown
+	cli_teardown
+}
+
+become() { # become ENGINE COMMAND...: this shell, so call it in one of its own
+	exec "$barostat" --socket "$socket" run --engine "$1" -- "${@:2}"
+}
+
+use() { # use ENGINE MIB: what its cgroup uses
+	echo $(($2 << 20)) >"$tree/barostat/$1/memory.current"
+}
+
+hears() { # hears ENGINE JQ VALUE
+	engine_is "$1" ".demand$2" "$3"
+}
+
+@test "what an engine declares is heard, within what can be true" {
+	start
+	use a 100
+	start_engine e a
+	[ "$(say e source)" = "daemon 0" ]
+	say e hint 2
+	say e reclaimable 30000000
+	say e want 200000000
+	say e account 100000000000
+	say e ack 99999
+	wait_for 20 hears a .reclaimable_bytes 30000000
+	wait_for 20 hears a .accounted_bytes 104857600
+	hears a .hint query_heavy
+	hears a .wanted_bytes 200000000
+	hears a .ack_epoch 0
+	hears a .clients 1
+	hears b "" null
+	# an epoch that was granted, seen on the page of everybody
+	say e wait 0
+	say e ack now
+	epoch=$(engine a .grant_epoch)
+	wait_for 20 hears a .ack_epoch "$epoch"
+	[ "$($python examples/page_reader.py "$page" | jq '.engines[0].ack_epoch')" = "$epoch" ]
+}
+
+@test "an engine that ends is not heard any more" {
+	start
+	use a 100
+	start_engine e a
+	say e reclaimable 30000000
+	wait_for 20 hears a .clients 1
+	kill -KILL "$engine_e"
+	wait_for 20 hears a "" null
+}
+
+@test "an engine comes back by itself when the daemon does" {
+	start
+	use a 100
+	start_engine e a
+	say e reclaimable 30000000
+	wait_for 20 hears a .clients 1
+	kill -KILL "${fakes[-1]}"
+	wait "${fakes[-1]}" 2>/dev/null || true
+	start
+	back() { say e beat >/dev/null && hears a .reclaimable_bytes 30000000; }
+	wait_for 20 back
+	[ "$(say e source)" = "daemon 0" ]
+	# and the end of an orderly daemon is no end either
+	stop
+	fallen() { say e beat >/dev/null && [[ $(say e source) != daemon* ]]; }
+	wait_for 20 fallen
+	start
+	wait_for 20 back
+}
+
+@test "a stranger is told why, and takes no place" {
+	start
+	"$build/tests/tools/engine" >"$scratch/out" 3>&- <<<"source"
+	grep -qx "page 2\|files 2" "$scratch/out"
+	hears a "" null
+	logged 'client_refused.*in no engine'
+}
+
+@test "an engine has so many clients and no more" {
+	start
+	cat >"$scratch/many.py" <<-'PYTHON'
+		import socket, sys, time
+		held, refused = [], 0
+		for i in range(20):
+		    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		    s.connect(sys.argv[1])
+		    message, fds, _, _ = socket.recv_fds(s, 4096, 8)
+		    error = int.from_bytes(message[16:20], "little")
+		    assert (len(fds) == 2) == (error == 0), (fds, error)
+		    held.append((s, fds))
+		    refused += error == 16
+		print("refused", refused, flush=True)
+		sys.stdin.readline()
+	PYTHON
+	mkfifo "$scratch/go"
+	become a "$python" "$scratch/many.py" "$scratch/engine.sock" <"$scratch/go" >"$scratch/out" 3>&- &
+	engine_pids+=("$!")
+	exec 8>"$scratch/go"
+	counted() { grep -qx "refused 4" "$scratch/out"; }
+	wait_for 20 counted
+	# another engine has its own
+	use b 10
+	start_engine e b
+	[ "$(say e source)" = "daemon 0" ]
+	exec 8>&-
+}
+
+@test "whoever lies, scribbles, stops or talks harms nobody" {
+	start
+	use a 100
+	use b 50
+	target=$(engine b .target_bytes)
+	cat >"$scratch/liar.py" <<-'PYTHON'
+		import mmap, os, random, socket, sys, time
+		def enter():
+		    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		    s.connect(sys.argv[1])
+		    _, fds, _, _ = socket.recv_fds(s, 4096, 8)
+		    return s, fds
+		s, (page, demand) = enter()
+		for name, attempt in [("page", lambda: mmap.mmap(page, 768, prot=mmap.PROT_WRITE)),
+		                      ("shrink", lambda: os.ftruncate(demand, 0)),
+		                      ("grow", lambda: os.ftruncate(demand, 8192))]:
+		    try:
+		        attempt()
+		    except OSError:
+		        continue
+		    sys.exit(name + " was possible")
+		m = mmap.mmap(demand, 4096)
+		t, (_, other) = enter()
+		t.send(b"x" * 1000)
+		try:
+		    gone = t.recv(10) == b""
+		except ConnectionResetError:
+		    gone = True
+		print("gone" if gone else "kept", flush=True)
+		r = random.Random(7)
+		end = time.monotonic() + 1.5
+		while time.monotonic() < end:
+		    m[:] = r.randbytes(4096)
+		    m[72:80] = time.monotonic_ns().to_bytes(8, "little")
+		m[64:68] = b"\x01\0\0\0"
+		print("done", flush=True)
+	PYTHON
+	(become a "$python" "$scratch/liar.py" "$scratch/engine.sock" >"$scratch/out" 3>&-)
+	[ "$(cat "$scratch/out")" = "$(printf 'gone\ndone')" ]
+	"$barostat" --socket "$socket" status >/dev/null
+	[ "$(engine b .target_bytes)" = "$target" ]
+	sum=$("$barostat" --socket "$socket" status --json | jq '[.engines[].target_bytes] | add')
+	[ "$sum" -le $((960 << 20)) ]
+}
+
+@test "the cache of the examples opens, follows and ends" {
+	start
+	use a 20
+	(become a "$build/examples/cache" 2 1 >"$scratch/out" 3>&-)
+	grep -q "^daemon: budget [1-9]" "$scratch/out"
+}
+
+@test "without any daemon a client reads what its own cgroup says" {
+	BAROSTAT_PAGE=/nonexistent "$build/tests/tools/engine" /nonexistent/sock >"$scratch/out" 3>&- <<<$'source\nread'
+	grep -qx "files 2" "$scratch/out"
+	# where there is no memory cgroup to read, that is said
+	grep -qE "^(level=(normal|warning|critical|emergency) budget=[1-9]|error 2$)" "$scratch/out"
+}
