@@ -86,11 +86,9 @@ bench_load := $(BUILD)/bench/law/load
 # everything of the daemon and the CLI but their main(), for unit tests and benches
 internal := $(BUILD)/libinternal.a
 internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o)) $(sim_o)
-# the control law alone: what simulators and property tests link, and what scripts/check-pure looks at
-law_src := $(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
 
 daemon_libs := $(libbpf) -lcgroup -linih -ljansson -lpthread
-cli_libs    := -ljansson -lncursesw -ltinfo -lm
+cli_libs    := -linih -ljansson -lncursesw -ltinfo -lm
 
 shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
@@ -177,11 +175,6 @@ $(BUILD)/tests/%: tests/unit/%.c $(internal)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
 		-lcmocka $(daemon_libs) $(cli_libs)
-
-$(BUILD)/tests/simulate: $(call obj,tests/sim/main.c) $(sim_o) $(call obj,$(law_src))
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ldflags) -o $@ $^ -lm
 
 # small programs that put a known load on a cgroup; the sensors' independent truth
 $(BUILD)/tests/load/%: tests/load/%.c

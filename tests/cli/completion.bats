@@ -46,6 +46,9 @@ completes() {
 	[ "$(completes 'barostat top --sort ')" = "config name refaults stall target usage " ]
 	[ "$(completes 'barostat set pg m')" = "max= min= " ]
 	[ "$(completes 'barostat set pg limit=')" = "hard soft " ]
+	[[ " $(completes 'barostat simulate --policy ')" == *" best "*" marginal "* ]]
+	[ "$(completes 'barostat simulate --actuator ')" = "hard none protect " ]
+	[ "$(completes 'barostat simulate --sensors ')" = "all files " ]
 }
 
 @test "engines come from the pressure page" {

@@ -40,7 +40,8 @@ compile_example() {
 		usr/local/share/man/man8/barostatd.8 usr/local/share/man/man5/barostat.conf.5 \
 		usr/local/share/bash-completion/completions/barostat \
 		usr/local/lib/systemd/system/barostatd.service usr/local/lib/tmpfiles.d/barostat.conf \
-		etc/barostat/barostat.conf usr/local/share/doc/barostat/page-protocol.md; do
+		etc/barostat/barostat.conf usr/local/share/doc/barostat/page-protocol.md \
+		usr/local/share/barostat/scenarios/stampede.ini; do
 		[ -s "$root/$file" ] || { echo "missing: $file"; return 1; }
 	done
 	[ "$(readlink "$root/usr/local/lib/libbarostat.so")" = libbarostat.so."${version%%.*}" ]
@@ -81,6 +82,8 @@ compile_example() {
 	[ "$("$root/usr/local/bin/barostat" --version)" = "barostat $version" ]
 	[ "$("$root/usr/local/sbin/barostatd" --version)" = "barostatd $version" ]
 	"$root/usr/local/sbin/barostatd" --check --config "$root/etc/barostat/barostat.conf"
+	# by name: a scenario that came with it, from wherever it was put
+	(cd "$root" && "$root/usr/local/bin/barostat" simulate stampede --tick 1s) | grep -q '^stampede '
 }
 
 @test "uninstall leaves nothing" {

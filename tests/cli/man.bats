@@ -6,7 +6,7 @@ load support
 
 setup() {
 	cli_setup
-	pages=(docs/man/barostat.1 docs/man/barostatd.8 docs/man/barostat.conf.5)
+	pages=(docs/man/barostat.1 docs/man/barostatd.8 docs/man/barostat.conf.5 docs/man/barostat-scenario.5)
 }
 
 teardown() {
@@ -69,6 +69,12 @@ teardown() {
 	echo "$output"
 	[ "$status" = 0 ]
 	[ "$output" = "$scratch/barostat.conf: ok, 2 engines in 2 groups" ]
+}
+
+@test "the example of barostat-scenario(5) keeps what it promises" {
+	sed -n '/^\.Bd -literal/,/^\.Ed/p' docs/man/barostat-scenario.5 | grep -v '^\.' >"$scratch/example.ini"
+	[ -s "$scratch/example.ini" ]
+	"$barostat" simulate --check "$scratch/example.ini"
 }
 
 # examples PAGE: the commands it shows, one per line, without the prompt

@@ -30,6 +30,9 @@ enum cli_word {
 	CLI_WORD_SETTING, /* KEY=VALUE */
 	CLI_WORD_PROGRAM, /* a program and its arguments */
 	CLI_WORD_SORT,
+	CLI_WORD_POLICY,
+	CLI_WORD_ACTUATOR,
+	CLI_WORD_SENSORS,
 };
 
 struct cli_option {
@@ -102,5 +105,6 @@ int cmd_page(const struct cli *cli);
 int cmd_run(const struct cli *cli);
 int cmd_attach(const struct cli *cli);
 int cmd_set(const struct cli *cli);
+int cmd_simulate(const struct cli *cli);
 
 #endif

@@ -10,6 +10,7 @@
 #include "user/cli/cli.h"
 #include "user/cli/page_view.h"
 #include "user/common/cleanup.h"
+#include "user/daemon/law.h"
 
 struct words {
 	char **word;
@@ -98,6 +99,9 @@ static void offer_words(const struct words *w, enum cli_word kind, const char *p
 	static const char *const sorts[] = { "config", "name",  "usage",
 					     "target", "stall", "refaults" };
 
+	static const char *const actuators[] = { "protect", "hard", "none" };
+	static const char *const sensors[] = { "all", "files" };
+
 	switch (kind) {
 	case CLI_WORD_ENGINE:
 		offer_engines(w, prefix);
@@ -107,6 +111,17 @@ static void offer_words(const struct words *w, enum cli_word kind, const char *p
 		break;
 	case CLI_WORD_SORT:
 		offer_list(prefix, sorts, ARRAY_SIZE(sorts));
+		break;
+	case CLI_WORD_POLICY:
+		for (int i = 0; i < LAW_POLICY_COUNT; i++)
+			offer(prefix, policy_name((enum law_policy)i));
+		offer(prefix, "best");
+		break;
+	case CLI_WORD_ACTUATOR:
+		offer_list(prefix, actuators, ARRAY_SIZE(actuators));
+		break;
+	case CLI_WORD_SENSORS:
+		offer_list(prefix, sensors, ARRAY_SIZE(sensors));
 		break;
 	case CLI_WORD_COMMAND:
 		for (int i = 0; i < cli_commands_count; i++)

@@ -33,6 +33,23 @@ static const struct cli_option run_options[] = {
 	{ "user", 'u', "USER", CLI_WORD_USER, "become this user before the command starts" },
 };
 
+static const struct cli_option simulate_options[] = {
+	{ "policy", 'p', "NAME", CLI_WORD_POLICY, "the law to run (marginal)" },
+	{ "against", 'a', "NAME", CLI_WORD_POLICY, "run a second one beside it" },
+	{ "actuator", 0, "NAME", CLI_WORD_ACTUATOR, "protect, hard or none (protect)" },
+	{ "sensors", 0, "NAME", CLI_WORD_SENSORS, "all, or files for a kernel without BPF (all)" },
+	{ "tick", 't', "TIME", CLI_WORD_NONE, "between two decisions (250ms)" },
+	{ "seed", 0, "N", CLI_WORD_NONE, "the first seed (1)" },
+	{ "seeds", 'n', "N", CLI_WORD_NONE, "how many seeds; figures are means (1)" },
+	{ "gamma", 0, "PERCENT", CLI_WORD_NONE, "throughput 100%, fairness 0% (100%)" },
+	{ "ceiling", 0, "PERCENT", CLI_WORD_NONE, "of the scenario's ceiling (100%)" },
+	{ "reserve", 0, "PERCENT", CLI_WORD_NONE, "of the ceiling, never handed out (2%)" },
+	{ "set", 's', "KEY=VALUE", CLI_WORD_NONE,
+	  "any option, or ENGINE.KEY; ',' between several" },
+	{ "check", 'c', NULL, CLI_WORD_NONE, "run what [expect] sections say; 1 if one is broken" },
+	{ "plot", 0, "FILE", CLI_WORD_FILE, "draw targets, usage and stalls as SVG" },
+};
+
 const struct cli_command cli_commands[] = {
 	{ "status",
 	  "",
@@ -86,6 +103,14 @@ const struct cli_command cli_commands[] = {
 	  -1,
 	  "change an engine's bounds until the next reload",
 	  .run = cmd_set },
+	{ "simulate",
+	  "SCENARIO...",
+	  { CLI_WORD_FILE, CLI_WORD_FILE },
+	  1,
+	  -1,
+	  "try the law on hosts in miniature; needs no daemon",
+	  OPTIONS(simulate_options),
+	  .run = cmd_simulate },
 };
 const int cli_commands_count = ARRAY_SIZE(cli_commands);
 

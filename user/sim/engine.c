@@ -119,9 +119,9 @@ static uint32_t alias_draw(const struct sim_alias *a, struct sim_rng *r)
 
 /* -- schedule -- */
 
-uint32_t sim_threads(const struct sim_spec *spec)
+bool sim_is_heap(const struct sim_spec *spec)
 {
-	return spec->threads ? spec->threads : 2;
+	return spec->kind != SIM_CACHE;
 }
 
 bool sim_engine_present(const struct sim_spec *spec, uint64_t now_ns)
@@ -157,7 +157,7 @@ static void think_update(struct sim_engine *e, uint64_t now_ns)
 {
 	const struct sim_spec *spec = e->spec;
 
-	e->think_ns = spec->think_us * 1000ull;
+	e->think_ns = spec->think_ns;
 	if ((spec->change == SIM_IDLE_IN_TURN || spec->change == SIM_IDLE) && phase_now(e, now_ns))
 		e->think_ns = IDLE_THINK_NS;
 	if (spec->change == SIM_LOAD_NOISE) {
@@ -257,7 +257,7 @@ static bool bring_in(struct sim_engine *e, uint32_t key)
 static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 {
 	const struct sim_spec *spec = e->spec;
-	uint64_t miss_ns = (spec->miss_us ? spec->miss_us : 150) * 1000ull;
+	uint64_t miss_ns = spec->miss_ns;
 	uint32_t end = e->base_key[i] + e->keys[i];
 
 	if (spec->part[i].pattern == SIM_STREAM) {
@@ -265,7 +265,7 @@ static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 			e->cache.seen[key] = 0; /* another page in fact: it is never read again */
 		if (!sim_cache_touch(&e->cache, key))
 			bring_in(e, key);
-		return SIM_HIT_NS + (spec->stream_us ? spec->stream_us : 12) * 1000ull;
+		return SIM_HIT_NS + spec->stream_ns;
 	}
 	if (sim_cache_touch(&e->cache, key))
 		return SIM_HIT_NS;
@@ -278,15 +278,30 @@ static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 	return SIM_HIT_NS + miss_ns;
 }
 
+/* Which part the next access goes to; draws only where there is a choice. */
+static int draw_part(struct sim_engine *e)
+{
+	const struct sim_part *part = e->spec->part;
+	double x, sum = 0;
+	int i = 0;
+
+	if (part[1].pattern == SIM_NOTHING)
+		return 0;
+	x = sim_uniform(&e->rng);
+	while (i + 1 < SIM_PARTS_MAX && part[i + 1].pattern != SIM_NOTHING &&
+	       x >= (sum += part[i].share))
+		i++;
+	return i;
+}
+
 static void run_cache(struct sim_engine *e, uint64_t to_ns)
 {
-	uint32_t threads = sim_threads(e->spec);
-	double first = e->spec->part[0].share;
+	uint32_t threads = e->spec->threads;
 
 	for (;;) {
 		uint32_t t = 0;
-		int i = 0;
 		uint64_t now;
+		int i;
 
 		for (uint32_t j = 1; j < threads; j++)
 			if (e->thread_ns[j] < e->thread_ns[t])
@@ -294,8 +309,7 @@ static void run_cache(struct sim_engine *e, uint64_t to_ns)
 		now = e->thread_ns[t];
 		if (now >= to_ns)
 			return;
-		if (e->spec->part[1].pattern != SIM_NOTHING)
-			i = sim_uniform(&e->rng) >= first;
+		i = draw_part(e);
 		e->thread_ns[t] += access_page(e, i, draw_key(e, i, phase_now(e, now)));
 		e->thread_ns[t] += e->think_ns;
 		e->cpu_ns += SIM_HIT_NS;
@@ -310,14 +324,14 @@ uint32_t sim_heap_demand(struct sim_engine *e, uint64_t now_ns)
 	const struct sim_spec *spec = e->spec;
 	double t = (double)now_ns / SIM_S;
 
-	switch (spec->anon) {
-	case SIM_ANON_SINE:
-		return pages_of(spec->anon_base +
-				spec->anon_high * (1 - cos(2 * M_PI * t / spec->period_s)) / 2);
-	case SIM_ANON_RAMP:
+	switch (spec->kind) {
+	case SIM_HEAP_SINE:
+		return pages_of(spec->base +
+				spec->high * (1 - cos(2 * M_PI * t / spec->period_s)) / 2);
+	case SIM_HEAP_RAMP:
 		t = fmod(t, spec->period_s) / spec->period_s;
-		return pages_of(spec->anon_base +
-				(spec->anon_high - spec->anon_base) * (t < .5 ? 2 * t : 2 - 2 * t));
+		return pages_of(spec->base +
+				(spec->high - spec->base) * (t < .5 ? 2 * t : 2 - 2 * t));
 	default:
 		break;
 	}
@@ -325,16 +339,15 @@ uint32_t sim_heap_demand(struct sim_engine *e, uint64_t now_ns)
 		e->burst_from_ns =
 		    now_ns + (uint64_t)(spec->burst_every_s * SIM_S * (.5 + sim_uniform(&e->rng)));
 		e->burst_until_ns = e->burst_from_ns + (uint64_t)(spec->burst_s * SIM_S);
-		e->burst_size =
-		    spec->anon_low + sim_uniform(&e->rng) * (spec->anon_high - spec->anon_low);
+		e->burst_size = spec->low + sim_uniform(&e->rng) * (spec->high - spec->low);
 	}
-	return pages_of(spec->anon_base + (now_ns >= e->burst_from_ns ? e->burst_size : 0));
+	return pages_of(spec->base + (now_ns >= e->burst_from_ns ? e->burst_size : 0));
 }
 
 static void run_heap(struct sim_engine *e, uint64_t from_ns, uint64_t to_ns)
 {
 	uint32_t demand = sim_heap_demand(e, from_ns);
-	uint64_t task_ns = (to_ns - from_ns) * sim_threads(e->spec);
+	uint64_t task_ns = (to_ns - from_ns) * e->spec->threads;
 
 	while (e->heap < demand && sim_host_page(e->host, e))
 		e->heap++;
@@ -373,7 +386,7 @@ void sim_engine_run(struct sim_engine *e, uint64_t from_ns, uint64_t to_ns)
 		return;
 	}
 	think_update(e, from_ns);
-	if (e->spec->anon != SIM_NO_ANON)
+	if (sim_is_heap(e->spec))
 		run_heap(e, from_ns, to_ns);
 	else
 		run_cache(e, to_ns);

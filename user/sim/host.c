@@ -5,15 +5,19 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/common/cleanup.h"
 #include "user/sim/sim.h"
 
-#define SLICE_NS      SIM_MS
-#define START_NS      (1000 * SIM_S) /* the host has been up for a while */
-#define REVERSAL_PART 0.01
+#define SLICE_NS SIM_MS
+#define START_NS (1000 * SIM_S) /* the host has been up for a while */
+
+struct done {
+	uint64_t ops, stall_ns;
+	double ideal_ops;
+};
 
 struct sim_host {
 	const struct sim_scenario *scenario;
@@ -33,10 +37,10 @@ struct sim_host {
 	struct law_state *state;
 	struct law_workspace *workspace;
 	uint64_t stall_before[SIM_ENGINES_MAX];
-	/* judging */
-	double turning_point[SIM_ENGINES_MAX];
-	int way[SIM_ENGINES_MAX];
-	uint64_t ops_before[SIM_ENGINES_MAX];
+	const uint32_t *fixed; /* pages, instead of what the law says */
+	/* what the engines had done when the tick, and when measuring began */
+	struct done tick_begin[SIM_ENGINES_MAX], measure_begin[SIM_ENGINES_MAX];
+	struct sim_series series;
 	struct sim_result result;
 };
 
@@ -83,7 +87,7 @@ bool sim_host_page(struct sim_host *h, struct sim_engine *e)
 	uint32_t i = e->index;
 
 	if (!h) /* alone: its own cap only */
-		return e->cache.usage < e->limit_hits || sim_cache_evict(&e->cache);
+		return e->cache.usage < e->alone_pages || sim_cache_evict(&e->cache);
 	if (sim_engine_usage(e) >= h->cap[i]) {
 		e->limit_hits++;
 		if (!evict_from(h, e))
@@ -112,7 +116,7 @@ static void apply_targets(struct sim_host *h)
 			h->cap[i] = target + (target / 4 > 2 * bucket ? target / 4 : 2 * bucket);
 			if (h->decision[i].stream)
 				h->cap[i] = target;
-			if (heap || e->spec->anon != SIM_NO_ANON)
+			if (heap || sim_is_heap(e->spec))
 				h->cap[i] = UINT32_MAX;
 		}
 		while (sim_engine_usage(e) > h->cap[i] && e->cache.usage > 0)
@@ -127,7 +131,7 @@ static void run_slice(struct sim_host *h, uint64_t from_ns, uint64_t to_ns)
 		uint32_t before = e->heap;
 
 		sim_engine_run(e, from_ns, to_ns);
-		if (e->spec->anon != SIM_NO_ANON) {
+		if (sim_is_heap(e->spec)) {
 			if (e->heap < before)
 				h->used -= before - e->heap;
 			before = e->heap;
@@ -145,7 +149,7 @@ static void sense_psi(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 {
 	const struct sim_engine *e = &h->engine[i];
 	struct law_sample *s = &h->sample[i];
-	uint32_t threads = sim_threads(e->spec);
+	uint32_t threads = e->spec->threads;
 	double f = (double)(e->stall_ns - h->stall_before[i]) / (double)(tick_ns * threads);
 	uint64_t some, full;
 
@@ -153,7 +157,7 @@ static void sense_psi(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	some = (uint64_t)((1 - pow(1 - f, threads)) * (double)tick_ns);
 	full = (uint64_t)(pow(f, threads) * (double)tick_ns);
 	h->stall_before[i] = e->stall_ns;
-	if (e->spec->anon != SIM_NO_ANON) {
+	if (sim_is_heap(e->spec)) {
 		s->psi_memory_some_ns += some;
 		s->psi_memory_full_ns += full;
 	} else {
@@ -167,9 +171,9 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 {
 	const struct sim_engine *e = &h->engine[i];
 	struct law_sample *s = &h->sample[i];
-	bool heap = e->spec->anon != SIM_NO_ANON;
+	bool heap = sim_is_heap(e->spec);
 
-	s->valid = h->options->valid ? h->options->valid : (1u << 9) - 1;
+	s->valid = h->options->files_rung ? SIM_FILES_RUNG : (1u << 9) - 1;
 	s->ghost_sample_shift = SIM_SAMPLE_SHIFT;
 	s->usage_bytes = sim_engine_usage(e) * LAW_PAGE_BYTES;
 	s->file_bytes = e->cache.usage * LAW_PAGE_BYTES;
@@ -196,7 +200,7 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 static void decide_fixed(struct sim_host *h)
 {
 	for (uint32_t i = 0; i < h->n; i++)
-		h->decision[i].target_bytes = h->options->fixed_pages[i] * LAW_PAGE_BYTES;
+		h->decision[i].target_bytes = h->fixed[i] * LAW_PAGE_BYTES;
 }
 
 static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
@@ -213,7 +217,7 @@ static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
 					&h->sample[i], h->state->engine[i].target_bytes,
 					START_NS + now_ns);
 	}
-	if (h->options->control == SIM_FIXED)
+	if (h->fixed)
 		decide_fixed(h);
 	else
 		policy_decide(h->state, &h->params, h->law_engine, h->sample, h->estimate, h->n,
@@ -222,28 +226,39 @@ static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
 
 /* -- judging -- */
 
-static void judge_moves(struct sim_host *h, const struct law_decision *before)
+static struct done done_by(const struct sim_engine *e)
+{
+	return (struct done){ e->ops, e->stall_ns, e->ideal_ops };
+}
+
+/* Operations since then, of those it would have done alone. */
+static double done_since(const struct sim_engine *e, const struct done *begin)
+{
+	return (double)(e->ops - begin->ops) / fmax(e->ideal_ops - begin->ideal_ops, 1);
+}
+
+/* The tick is over: what it was like goes into the series. */
+static void note_tick(struct sim_host *h, uint32_t tick)
 {
 	uint64_t sum = 0, give = h->params.ceiling_bytes - h->params.reserve_bytes;
 
 	for (uint32_t i = 0; i < h->n; i++) {
-		double ceiling = (double)h->params.ceiling_bytes;
-		double now = (double)h->decision[i].target_bytes / ceiling;
-		double was = (double)before[i].target_bytes / ceiling;
+		const struct sim_engine *e = &h->engine[i];
+		struct sim_point *p = &h->series.point[(size_t)tick * h->n + i];
+		uint64_t target = h->decision[i].target_bytes;
 
-		sum += h->decision[i].target_bytes;
-		h->result.moved_per_min += fabs(now - was) / 2;
-		if ((h->way[i] > 0 && now > h->turning_point[i]) ||
-		    (h->way[i] < 0 && now < h->turning_point[i]))
-			h->turning_point[i] = now;
-		if (fabs(now - h->turning_point[i]) > REVERSAL_PART) {
-			h->result.reversals_per_min += h->way[i] != 0;
-			h->way[i] = now > h->turning_point[i] ? 1 : -1;
-			h->turning_point[i] = now;
-		}
+		p->target = (double)target / (double)h->params.ceiling_bytes;
+		p->usage = (double)sim_engine_usage(e) / h->ceiling;
+		p->stall = (double)(e->stall_ns - h->tick_begin[i].stall_ns) /
+			   (double)(h->options->tick_ns * e->spec->threads);
+		p->n = done_since(e, &h->tick_begin[i]);
+		sum += target;
+		h->result.below_min +=
+		    h->law_engine[i].active && target < h->law_engine[i].min_bytes;
 	}
-	h->result.target_over += sum > give;
-	h->result.over_ceiling_ticks += h->used > h->ceiling;
+	h->result.over_given += sum > give;
+	h->result.over_ceiling += h->used > h->ceiling;
+	h->series.ticks = tick + 1;
 }
 
 static void judge_ideal(struct sim_host *h, uint64_t now_ns, uint64_t span_ns, bool noisy)
@@ -251,7 +266,6 @@ static void judge_ideal(struct sim_host *h, uint64_t now_ns, uint64_t span_ns, b
 	for (uint32_t i = 0; i < h->n; i++) {
 		struct sim_engine *e = &h->engine[i];
 		int phase = sim_engine_phase(e->spec, now_ns);
-
 		double ops_per_s;
 
 		if (noisy != (e->spec->change == SIM_LOAD_NOISE) ||
@@ -264,65 +278,78 @@ static void judge_ideal(struct sim_host *h, uint64_t now_ns, uint64_t span_ns, b
 	}
 }
 
-static void judge_end(struct sim_host *h, double minutes)
+static void judge_end(struct sim_host *h)
 {
 	struct sim_result *r = &h->result;
 
+	r->worst = INFINITY;
 	for (uint32_t i = 0; i < h->n; i++) {
 		struct sim_engine *e = &h->engine[i];
 
-		r->n[i] = (double)(e->ops - h->ops_before[i]) / fmax(e->ideal_ops, 1);
+		r->n[i] = done_since(e, &h->measure_begin[i]);
 		r->score += r->n[i] / h->n;
-		r->target_end[i] =
-		    (double)h->decision[i].target_bytes / (double)h->params.ceiling_bytes;
+		r->worst = fmin(r->worst, r->n[i]);
 		r->blocked_s += (double)e->blocked_ns / SIM_S;
 	}
-	r->reversals_per_min /= minutes;
-	r->moved_per_min /= minutes;
-}
-
-static void trace(const struct sim_host *h, uint64_t now_ns)
-{
-	printf("%6.2f", (double)now_ns / SIM_S);
-	for (uint32_t i = 0; i < h->n; i++)
-		printf(" | %5.3f/%5.3f s%6.3f %-10.10s",
-		       (double)h->decision[i].target_bytes / (double)h->params.ceiling_bytes,
-		       (double)sim_engine_usage(&h->engine[i]) / h->ceiling,
-		       (double)h->estimate[i].memory.refault_stall / (1 << 20),
-		       policy_reason_name(h->decision[i].reason));
-	printf("\n");
+	sim_judge(h->scenario, &h->series, r);
 }
 
 /* -- the run -- */
 
+static uint64_t bytes_of(double part)
+{
+	return (uint64_t)(part * SIM_CEILING_PAGES) * LAW_PAGE_BYTES;
+}
+
+static void set_law(struct sim_host *h)
+{
+	const struct sim_options *o = h->options;
+
+	h->params.policy = o->policy;
+	h->params.ceiling_bytes = h->ceiling * LAW_PAGE_BYTES;
+	h->params.reserve_bytes = (uint64_t)(o->reserve * h->ceiling) * LAW_PAGE_BYTES;
+	h->params.burst_bytes = (uint64_t)(o->burst * h->ceiling) * LAW_PAGE_BYTES;
+	h->params.gamma_ppm = (uint32_t)o->gamma_ppm;
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct sim_spec *spec = &h->scenario->engine[i];
+		struct law_engine *e = &h->law_engine[i];
+
+		e->max_bytes = bytes_of(spec->max);
+		if (e->max_bytes > h->params.ceiling_bytes)
+			e->max_bytes = h->params.ceiling_bytes;
+		e->min_bytes = bytes_of(spec->min);
+		if (e->min_bytes > e->max_bytes)
+			e->min_bytes = e->max_bytes;
+		e->weight = spec->weight;
+		e->stall_target_ppm = (uint32_t)spec->stall_target_ppm;
+		e->hard = o->actuator == SIM_HARD;
+	}
+}
+
 static int host_init(struct sim_host *h)
 {
-	double part = h->options->ceiling > 0 ? h->options->ceiling : 1;
+	const struct sim_options *o = h->options;
+	double ticks = h->scenario->seconds * (double)SIM_S / (double)o->tick_ns;
 	int rc;
 
 	h->n = h->scenario->engines;
-	h->ceiling = (uint32_t)(part * SIM_CEILING_PAGES);
-	h->rng.state = h->options->seed;
-	h->params.policy = h->options->policy;
-	h->params.ceiling_bytes = h->ceiling * LAW_PAGE_BYTES;
-	h->params.reserve_bytes = (uint64_t)(h->options->reserve * h->ceiling) * LAW_PAGE_BYTES;
-	h->params.gamma_ppm = h->options->gamma_ppm;
+	h->ceiling = (uint32_t)(o->ceiling * SIM_CEILING_PAGES);
+	h->rng.state = o->seed;
 	h->state = calloc(1, sizeof(*h->state));
 	h->workspace = calloc(1, law_workspace_bytes(h->n));
-	if (!h->state || !h->workspace)
+	h->series.engines = h->n;
+	h->series.tick_s = (double)o->tick_ns / SIM_S;
+	h->series.point = calloc((size_t)(ticks + 1) * h->n, sizeof(*h->series.point));
+	if (!h->state || !h->workspace || !h->series.point)
 		return -ENOMEM;
+	set_law(h);
 	for (uint32_t i = 0; i < h->n; i++) {
-		const struct sim_spec *spec = &h->scenario->engine[i];
-
-		h->engine[i].index = i;
-		rc = sim_engine_init(&h->engine[i], spec, h->options->seed * 16 + i);
+		rc = sim_engine_init(&h->engine[i], &h->scenario->engine[i], o->seed * 16 + i);
 		if (rc < 0)
 			return rc;
 		h->engine[i].index = i;
 		h->engine[i].host = h;
 		h->cap[i] = UINT32_MAX;
-		h->law_engine[i].max_bytes = h->params.ceiling_bytes;
-		h->law_engine[i].weight = spec->weight ? spec->weight : 100;
 	}
 	return 0;
 }
@@ -331,47 +358,49 @@ static void host_fini(struct sim_host *h)
 {
 	for (uint32_t i = 0; i < h->n; i++)
 		sim_engine_fini(&h->engine[i]);
+	sim_series_fini(&h->series);
 	free(h->state);
 	free(h->workspace);
 	free(h);
 }
 
+static void run_tick(struct sim_host *h, uint64_t now_ns)
+{
+	uint64_t tick_ns = h->options->tick_ns;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		h->tick_begin[i] = done_by(&h->engine[i]);
+	decide(h, now_ns, tick_ns);
+	if (h->options->actuator != SIM_NO_LIMITS)
+		apply_targets(h);
+	for (uint64_t s = now_ns; s < now_ns + tick_ns; s += SLICE_NS) {
+		run_slice(h, s, s + SLICE_NS);
+		judge_ideal(h, s, SLICE_NS, true);
+	}
+	judge_ideal(h, now_ns, tick_ns, false);
+}
+
 static void host_run(struct sim_host *h)
 {
-	uint64_t tick_ns = h->options->tick_ns ? h->options->tick_ns : 250 * SIM_MS;
+	uint64_t tick_ns = h->options->tick_ns;
 	uint64_t end_ns = (uint64_t)(h->scenario->seconds * SIM_S);
 	uint64_t from_ns = (uint64_t)(h->scenario->measured_from_s * SIM_S);
 	bool measuring = false;
 
 	for (uint64_t t = 0; t < end_ns; t += tick_ns) {
-		struct law_decision before[SIM_ENGINES_MAX];
-
-		memcpy(before, h->decision, sizeof(before));
 		if (!measuring && t >= from_ns) {
 			measuring = true;
 			for (uint32_t i = 0; i < h->n; i++)
-				h->ops_before[i] = h->engine[i].ops;
+				h->measure_begin[i] = done_by(&h->engine[i]);
 		}
-		decide(h, t, tick_ns);
-		if (h->options->actuator != SIM_NO_LIMITS)
-			apply_targets(h);
-		for (uint64_t s = t; s < t + tick_ns; s += SLICE_NS) {
-			run_slice(h, s, s + SLICE_NS);
-			if (measuring)
-				judge_ideal(h, s, SLICE_NS, true);
-		}
-		if (t > 0)
-			judge_moves(h, before);
-		if (measuring)
-			judge_ideal(h, t, tick_ns, false);
-		if (h->options->trace_every && t / tick_ns % h->options->trace_every == 0)
-			trace(h, t);
+		run_tick(h, t);
+		note_tick(h, (uint32_t)(t / tick_ns));
 	}
-	judge_end(h, (double)end_ns / SIM_S / 60);
+	judge_end(h);
 }
 
 int sim_run(const struct sim_scenario *scenario, const struct sim_options *options,
-	    struct sim_result *ret)
+	    const uint32_t *fixed, struct sim_result *ret, struct sim_series *ret_series)
 {
 	struct sim_host *h = calloc(1, sizeof(*h));
 	int rc;
@@ -380,11 +409,17 @@ int sim_run(const struct sim_scenario *scenario, const struct sim_options *optio
 		return -ENOMEM;
 	h->scenario = scenario;
 	h->options = options;
+	h->fixed = fixed;
 	rc = host_init(h);
 	if (rc == 0) {
 		host_run(h);
 		*ret = h->result;
 	}
+	if (rc == 0 && ret_series)
+		*ret_series = (struct sim_series){ .engines = h->n,
+						   .ticks = h->series.ticks,
+						   .tick_s = h->series.tick_s,
+						   .point = TAKE_PTR(h->series.point) };
 	host_fini(h);
 	return rc;
 }

@@ -23,11 +23,13 @@ struct point {
 };
 
 static struct point *points;
+static uint32_t points_used;
 
 void sim_oracle_free(void)
 {
 	free(points);
 	points = NULL;
+	points_used = 0;
 }
 
 static double measure(const struct sim_spec *spec, int phase, uint32_t pages)
@@ -39,7 +41,7 @@ static double measure(const struct sim_spec *spec, int phase, uint32_t pages)
 	if (sim_engine_init(&e, spec, 7) < 0)
 		return 0;
 	e.held_phase = phase;
-	e.limit_hits = pages; /* without a host this is its cap */
+	e.alone_pages = pages;
 	sim_engine_run(&e, 100 * SIM_S, WARM_NS);
 	ops = e.ops;
 	sim_engine_run(&e, 100 * SIM_S, end);
@@ -57,20 +59,33 @@ static double heap_throughput(const struct sim_spec *spec, uint32_t pages)
 	/* the average over its demand; a retaining heap demands no more than another */
 	for (int i = 0; i < steps; i++)
 		sum += sim_heap_demand(&e, (uint64_t)i * 100 * SIM_MS) <= pages ? 1 : 1.0 / 8;
-	return sum / steps * sim_threads(spec) * SIM_S / SIM_HIT_NS;
+	return sum / steps * spec->threads * SIM_S / SIM_HIT_NS;
+}
+
+/* What does not matter to an engine that is alone is left out of the key. */
+static struct sim_spec key_of(const struct sim_spec *spec)
+{
+	struct sim_spec key = *spec;
+
+	memset(key.name, 0, sizeof(key.name));
+	key.turn = key.weight = 0;
+	key.min = key.max = 0;
+	key.stall_target_ppm = 0;
+	if (key.change == SIM_PHASES_OPPOSITE)
+		key.change = SIM_PHASES;
+	return key;
 }
 
 double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages)
 {
-	struct sim_spec key = *spec;
+	struct sim_spec key = key_of(spec);
 	struct point *p;
 	uint64_t hash = 1469598103934665603ull;
 
-	key.turn = 0;
-	if (key.change == SIM_PHASES_OPPOSITE)
-		key.change = SIM_PHASES;
-	if (!points)
+	if (!points || points_used > CACHE_SLOTS * 3 / 4) {
+		sim_oracle_free();
 		points = calloc(CACHE_SLOTS, sizeof(*points));
+	}
 	if (!points)
 		return 0;
 	for (size_t i = 0; i < sizeof(key); i++)
@@ -85,17 +100,18 @@ double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages)
 			return p->ops_per_s;
 	}
 	p->ops_per_s =
-	    spec->anon != SIM_NO_ANON ? heap_throughput(spec, pages) : measure(&key, phase, pages);
+	    sim_is_heap(spec) ? heap_throughput(spec, pages) : measure(&key, phase, pages);
 	p->spec = key;
 	p->phase = phase;
 	p->pages = pages;
 	p->used = true;
+	points_used++;
 	return p->ops_per_s;
 }
 
 double sim_loaded(const struct sim_spec *spec, double ops_per_s, double factor)
 {
-	double threads = sim_threads(spec);
+	double threads = spec->threads;
 	double busy_s =
 	    threads / ops_per_s - (sqrt(SIM_NOISE_FACTOR) - 1) * SIM_NOISE_UNIT_NS / SIM_S;
 
@@ -135,10 +151,19 @@ static double worth(const struct sim_scenario *s, const struct sim_spec *spec, u
 	return ideal > 0 ? ops / ideal : 0;
 }
 
+/* The steps an engine's bounds leave it. */
+static void bounds(const struct sim_spec *spec, double part, int *ret_least, int *ret_most)
+{
+	*ret_least = (int)fmin(SIM_ORACLE_STEPS, floor(spec->min / part * SIM_ORACLE_STEPS));
+	*ret_most = (int)fmin(SIM_ORACLE_STEPS, ceil(spec->max / part * SIM_ORACLE_STEPS));
+	if (*ret_most < *ret_least)
+		*ret_most = *ret_least;
+}
+
 int sim_oracle(const struct sim_scenario *scenario, double part, double *ret_score,
 	       uint32_t ret_pages[SIM_ENGINES_MAX])
 {
-	uint32_t ceiling = (uint32_t)((part > 0 ? part : 1) * SIM_CEILING_PAGES);
+	uint32_t ceiling = (uint32_t)(part * SIM_CEILING_PAGES);
 	double best[SIM_ORACLE_STEPS + 1] = { 0 }, next[SIM_ORACLE_STEPS + 1];
 	uint8_t choice[SIM_ENGINES_MAX][SIM_ORACLE_STEPS + 1];
 	uint32_t n = scenario->engines;
@@ -146,14 +171,17 @@ int sim_oracle(const struct sim_scenario *scenario, double part, double *ret_sco
 
 	for (uint32_t i = 0; i < n; i++) {
 		double value[SIM_ORACLE_STEPS + 1] = { 0 };
+		int least, most;
 
+		bounds(&scenario->engine[i], part, &least, &most);
 		for (uint32_t k = 1; k <= SIM_ORACLE_STEPS; k++)
 			value[k] = worth(scenario, &scenario->engine[i],
 					 ceiling * k / SIM_ORACLE_STEPS, ceiling);
 		value[0] = value[1] / 2; /* a floor, not nothing */
 		for (int c = 0; c <= SIM_ORACLE_STEPS; c++) {
-			next[c] = -1;
-			for (int k = 0; k <= c; k++) {
+			next[c] = -INFINITY;
+			choice[i][c] = 0;
+			for (int k = least; k <= c && k <= most; k++) {
 				if (best[c - k] + value[k] <= next[c])
 					continue;
 				next[c] = best[c - k] + value[k];
@@ -167,5 +195,5 @@ int sim_oracle(const struct sim_scenario *scenario, double part, double *ret_sco
 		left -= choice[i][left];
 	}
 	*ret_score = best[SIM_ORACLE_STEPS] / n;
-	return 0;
+	return points ? 0 : -ENOMEM;
 }

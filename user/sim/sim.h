@@ -13,21 +13,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "user/daemon/law.h"
 
-#define SIM_ENGINES_MAX   8
-#define SIM_THREADS_MAX   4
-#define SIM_PARTS_MAX     2
+#define SIM_ENGINES_MAX   16
+#define SIM_THREADS_MAX   16
+#define SIM_PARTS_MAX     4
+#define SIM_EXPECTS_MAX   8
+#define SIM_NAME_MAX      32
 #define SIM_CEILING_PAGES 16384u
 #define SIM_HIT_NS        10000u
 #define SIM_NOISE_FACTOR  20.0 /* between the heaviest and the lightest load */
 #define SIM_NOISE_UNIT_NS 150000 /* think time is this x (factor - 1) */
 #define SIM_SAMPLE_SHIFT  4
 #define SIM_GHOST_WAYS    4
-#define SIM_GHOST_SETS    (2 * SIM_CEILING_PAGES / (1 << SIM_SAMPLE_SHIFT) / SIM_GHOST_WAYS)
-#define SIM_S             1000000000ull
-#define SIM_MS            1000000ull
+#define SIM_FILES_RUNG                                                                             \
+	(LAW_VALID_USAGE | LAW_VALID_KINDS | LAW_VALID_REFAULTS | LAW_VALID_PSI_MEMORY |           \
+	 LAW_VALID_PSI_IO | LAW_VALID_FAULTS)
+#define SIM_GHOST_SETS (2 * SIM_CEILING_PAGES / (1 << SIM_SAMPLE_SHIFT) / SIM_GHOST_WAYS)
+#define SIM_S          1000000000ull
+#define SIM_MS         1000000ull
 
 struct sim_rng {
 	uint64_t state;
@@ -45,7 +51,7 @@ struct sim_part {
 	enum sim_pattern pattern;
 	double size; /* part of the ceiling */
 	double skew; /* zipf exponent */
-	double share; /* of the accesses; 0 counts as 1 */
+	double share; /* of the accesses, less than 1 for all but the last part */
 	double other_size; /* the size in odd phases; 0: the same */
 };
 
@@ -57,38 +63,88 @@ enum sim_change {
 	SIM_IDLE,
 	SIM_LOAD_NOISE, /* think time redrawn about every second */
 	SIM_JOIN, /* starts at period_s */
+	SIM_CHANGES
 };
 
-enum sim_anon { SIM_NO_ANON, SIM_ANON_BURSTS, SIM_ANON_SINE, SIM_ANON_RAMP };
+enum sim_kind { SIM_CACHE, SIM_HEAP_BURSTS, SIM_HEAP_SINE, SIM_HEAP_RAMP, SIM_KINDS };
 
 struct sim_spec {
-	struct sim_part part[SIM_PARTS_MAX];
-	uint32_t threads; /* 0 counts as 2 */
-	uint32_t miss_us; /* 0 counts as 150 */
-	uint32_t think_us;
-	uint32_t stream_us; /* cost of a stream's page instead of a miss */
+	char name[SIM_NAME_MAX];
+	enum sim_kind kind;
+	struct sim_part part[SIM_PARTS_MAX]; /* of a cache; the rest are SIM_NOTHING */
+	uint32_t threads;
 	uint32_t readahead; /* pages read along on a miss */
+	uint64_t miss_ns, think_ns;
+	uint64_t stream_ns; /* cost of a stream's page instead of a miss */
 	enum sim_change change;
 	double period_s;
-	uint32_t turn, turns;
-	enum sim_anon anon; /* instead of parts */
-	double anon_base, anon_low, anon_high; /* parts of the ceiling */
+	uint32_t turn, turns; /* turn < turns */
+	double base, low, high; /* of a heap: parts of the ceiling */
 	double burst_s, burst_every_s;
-	bool retains; /* gives memory back only when it is pushed */
-	uint32_t weight; /* 0 counts as 100 */
+	bool retains; /* the heap gives memory back only when it is pushed */
+	/* what the operator would say */
+	uint32_t weight;
+	double min, max; /* parts of the ceiling */
+	uint64_t stall_target_ppm;
+};
+
+enum sim_actuator {
+	SIM_PROTECT, /* targets are protection, with a loose cap */
+	SIM_HARD, /* targets are limits */
+	SIM_NO_LIMITS, /* a cgroup each, only the common ceiling */
+	SIM_ACTUATORS
+};
+
+/* How a scenario is run. Start from SIM_OPTIONS. */
+struct sim_options {
+	enum sim_actuator actuator;
+	enum law_policy policy;
+	bool best; /* instead of a policy: the best fixed split, which knows the future */
+	bool files_rung; /* no BPF: neither ledger nor distances nor CPU time */
+	uint64_t tick_ns;
+	uint64_t seed;
+	uint64_t gamma_ppm;
+	double ceiling; /* parts of SIM_CEILING_PAGES */
+	double reserve, burst; /* parts of the ceiling */
+};
+
+#define SIM_OPTIONS                                                                                \
+	((struct sim_options){ .tick_ns = 250 * SIM_MS,                                            \
+			       .seed = 1,                                                          \
+			       .gamma_ppm = 1000000,                                               \
+			       .ceiling = 1,                                                       \
+			       .reserve = .02 })
+
+#define SIM_UNSAID (-1.0)
+
+/* Bounds on a run of the scenario; SIM_UNSAID: none. Shares are of 1. */
+struct sim_expect {
+	char name[SIM_NAME_MAX];
+	uint32_t line;
+	struct sim_options options;
+	double share; /* at least: of the best fixed split's score */
+	double worst; /* at least: n[] of the engine that does worst */
+	double alone[SIM_ENGINES_MAX]; /* at least: n[] */
+	double alone_below[SIM_ENGINES_MAX]; /* at most: n[] */
+	double target_below[SIM_ENGINES_MAX]; /* at most: the target at the end */
+	double reversals; /* at most: per minute and engine */
+	double moved; /* at most: ceilings per minute */
+	double settled_s; /* at most */
+	double overshoot; /* at most: parts of the ceiling */
+	double blocked_s; /* at most */
 };
 
 struct sim_scenario {
-	const char *name;
+	char name[SIM_NAME_MAX];
 	double seconds, measured_from_s;
-	bool changing;
-	uint32_t engines;
+	uint32_t engines, expects;
 	struct sim_spec engine[SIM_ENGINES_MAX];
+	uint32_t engine_line[SIM_ENGINES_MAX]; /* of the file */
+	struct sim_expect expect[SIM_EXPECTS_MAX];
 };
 
-extern const struct sim_scenario sim_scenarios[];
-extern const size_t sim_scenarios_count;
-const struct sim_scenario *sim_scenario_find(const char *name);
+/* Something in it goes on changing: no fixed split is best all the time. */
+bool sim_scenario_changes(const struct sim_scenario *scenario);
 
 /* -- a cache with its ghosts -- */
 
@@ -139,6 +195,7 @@ struct sim_engine {
 	int held_phase; /* for the oracle: -1 none */
 	/* results and sensors, cumulative */
 	uint64_t ops, cpu_ns, stall_ns, refaults, limit_hits, blocked_ns;
+	uint32_t alone_pages; /* without a host: all it may have */
 	double ideal_ops; /* what it would have done alone */
 };
 
@@ -146,10 +203,10 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint64_t 
 void sim_engine_fini(struct sim_engine *e);
 void sim_engine_run(struct sim_engine *e, uint64_t from_ns, uint64_t to_ns);
 uint32_t sim_engine_usage(const struct sim_engine *e);
-/* 0 or 1 for engines that have phases; which one is it at that time. */
+/* 0 or 1: which phase an engine that has phases is in. */
 int sim_engine_phase(const struct sim_spec *spec, uint64_t now_ns);
 bool sim_engine_present(const struct sim_spec *spec, uint64_t now_ns);
-uint32_t sim_threads(const struct sim_spec *spec);
+bool sim_is_heap(const struct sim_spec *spec);
 uint32_t sim_heap_demand(struct sim_engine *e, uint64_t now_ns);
 /* A retaining heap above its limit lets go of what it does not need, slowly. */
 void sim_heap_push(struct sim_engine *e, uint32_t limit, uint64_t now_ns);
@@ -157,40 +214,48 @@ void sim_alias_free(void);
 
 /* -- the host -- */
 
-enum sim_actuator {
-	SIM_NO_LIMITS, /* a cgroup each, only the common ceiling */
-	SIM_HARD, /* targets are limits */
-	SIM_PROTECT, /* targets are protection, with a loose cap */
+struct sim_point {
+	double target, usage; /* parts of the ceiling */
+	double stall; /* part of its threads' time */
+	double n; /* ops / ops alone; 0 while it is not present */
 };
 
-enum sim_control { SIM_LAW, SIM_FIXED };
-
-struct sim_options {
-	enum sim_actuator actuator;
-	enum sim_control control;
-	uint32_t fixed_pages[SIM_ENGINES_MAX]; /* SIM_FIXED */
-	enum law_policy policy;
-	uint32_t valid; /* enum law_valid; 0: everything */
-	uint64_t tick_ns; /* 0: 250 ms */
-	uint64_t seed;
-	uint32_t gamma_ppm;
-	double reserve; /* part of the ceiling */
-	double ceiling; /* parts of SIM_CEILING_PAGES; 0: 1 */
-	uint32_t trace_every; /* ticks between printed lines; 0: none */
+/* What was seen in every tick; targets are what was decided at its begin, usage is at its end. */
+struct sim_series {
+	uint32_t engines, ticks;
+	double tick_s;
+	struct sim_point *point; /* [ticks][engines] */
 };
+
+void sim_series_fini(struct sim_series *series);
 
 struct sim_result {
 	double score; /* mean of n[] */
-	double n[SIM_ENGINES_MAX]; /* ops / ops alone */
-	double reversals_per_min, moved_per_min; /* moved: in ceilings */
-	double over_ceiling_ticks; /* usage above the ceiling at a tick's end */
-	double target_over; /* ticks whose targets exceeded what may be given */
+	double worst; /* least of n[] */
+	double n[SIM_ENGINES_MAX]; /* ops / ops alone, while it was measured */
+	double reversals[SIM_ENGINES_MAX]; /* per minute: turned round by more than 1 % */
+	double reversals_per_min; /* mean of reversals[] */
+	double moved_per_min; /* ceilings */
+	double settled_s; /* see judge.c; NAN where nothing can settle */
+	double overshoot; /* parts of the ceiling; NAN like settled_s */
 	double target_end[SIM_ENGINES_MAX]; /* parts of the ceiling */
 	double blocked_s; /* heaps that got nothing at all */
+	/* ticks; anything but 0 is a broken law or a broken simulator */
+	double over_ceiling; /* usage above the ceiling at its end */
+	double over_given; /* the sum of targets exceeded ceiling less reserve */
+	double below_min; /* a target below the engine's minimum */
 };
 
+/*
+ * Runs the scenario once. `fixed` is NULL, or the pages each engine has for good instead of what
+ * the law says. ret_series may be NULL; else the caller owns what it gets. 0 or -ENOMEM.
+ */
 int sim_run(const struct sim_scenario *scenario, const struct sim_options *options,
-	    struct sim_result *ret);
+	    const uint32_t *fixed, struct sim_result *ret, struct sim_series *ret_series);
+
+/* Fills in what follows from the series alone: reversals, moved, settled, overshoot, target_end. */
+void sim_judge(const struct sim_scenario *scenario, const struct sim_series *series,
+	       struct sim_result *r);
 
 /* The host's side of an engine's page fault. False: there is no page to be had. */
 bool sim_host_page(struct sim_host *h, struct sim_engine *e);
@@ -199,7 +264,8 @@ bool sim_host_page(struct sim_host *h, struct sim_engine *e);
 
 #define SIM_ORACLE_STEPS 32
 
-/* Score and split (pages) of the best static allocation, by dynamic programming. */
+/* Score and split (pages) of the best static allocation, by dynamic programming. `ceiling` is parts
+ * of SIM_CEILING_PAGES. 0 or -ENOMEM. */
 int sim_oracle(const struct sim_scenario *scenario, double ceiling, double *ret_score,
 	       uint32_t ret_pages[SIM_ENGINES_MAX]);
 /* ops/s of an engine held in a phase with so many pages; cached. */
@@ -207,5 +273,28 @@ double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages);
 /* The same under another load than the middle one that SIM_LOAD_NOISE engines are measured at. */
 double sim_loaded(const struct sim_spec *spec, double ops_per_s, double factor);
 void sim_oracle_free(void);
+
+/* -- several runs -- */
+
+struct sim_outcome {
+	double best; /* score of the best fixed split; NAN: not looked for */
+	uint32_t best_pages[SIM_ENGINES_MAX];
+	double share; /* result.score / best */
+	struct sim_result result; /* mean over the seeds; the worst of what must not be */
+	double simulated_s; /* not counting what the best fixed split took */
+};
+
+/*
+ * Runs with seeds options->seed and following. The best fixed split is dear and looked for when
+ * `with_best` is set, or when it is what should run. ret_series, if not NULL, is of the first run.
+ */
+int sim_try(const struct sim_scenario *scenario, const struct sim_options *options, uint32_t seeds,
+	    bool with_best, struct sim_outcome *ret, struct sim_series *ret_series);
+/*
+ * Writes one line to `out` for every bound that is broken, and for what no run may do; `where`
+ * begins each. Returns how many.
+ */
+int sim_check(const struct sim_scenario *scenario, const struct sim_expect *expect,
+	      const struct sim_outcome *outcome, const char *where, FILE *out);
 
 #endif
