@@ -26,6 +26,9 @@ SAN	      ?=
 WERROR	      ?= 1
 V	      ?= 0
 
+# One name for one place: dependency files know it by what it was called when they were written.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
+
 VERSION	 := $(shell cat VERSION)
 ABI	 := $(firstword $(subst ., ,$(VERSION)))
 
