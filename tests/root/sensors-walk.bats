@@ -41,6 +41,14 @@ usage_agrees() {
 }
 
 # bats test_tags=guest
+@test "the vmstats of engines that are still empty are told from the whole hierarchy's" {
+	sensors_start "$CG/a" "$CG/b"
+	need_sensor walk
+	walk_is_matched
+	[ "$(field 0 anon_bytes)" -eq 0 ]
+}
+
+# bats test_tags=guest
 @test "the walk reads usage and the limit" {
 	echo $((64 << 20)) >"$(limit_file "$CG/a")"
 	sensors_start "$CG/a" "$CG/b"

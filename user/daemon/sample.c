@@ -18,6 +18,7 @@
 #define FRESH_PER_ROUND   64
 #define FILES_IDLE_NS     NS_PER_S /* how often the files of an idle engine are looked at */
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
+#define STRAIN_LASTS_NS   (500 * NS_PER_MS) /* a wait is counted when it begins, or when it ends */
 
 static void from_walk(const struct sensor_reading *r, struct law_sample *s)
 {
@@ -86,12 +87,27 @@ static bool events_known(const struct sensor_reading *r)
 	return (r->walk_valid & WALK_EVENTS) || (r->valid & both) == both;
 }
 
-/* An engine whose memory did nothing since the last sample has no news in its files either. */
-static bool moved(const struct law_sample *then, const struct law_sample *now)
+/* What moves when tasks of an engine have waited for memory: only then has PSI anything new. */
+struct strain {
+	uint64_t count[7 + STALL_CAUSES];
+};
+
+static struct strain strain_of(const struct law_sample *s)
 {
-	return then->usage_bytes != now->usage_bytes || then->pgfault != now->pgfault ||
-	       then->refault_file != now->refault_file || then->evictions != now->evictions ||
-	       then->limit_hits != now->limit_hits || then->majfault_count != now->majfault_count;
+	struct strain strain = { { s->refault_file, s->refault_anon, s->evictions, s->pgscan,
+				   s->limit_hits, s->pgmajfault, s->majfault_count } };
+
+	memcpy(&strain.count[7], s->stall_count, sizeof(s->stall_count));
+	return strain;
+}
+
+static void note_strain(struct engine *e, const struct strain *before, const struct law_sample *s,
+			uint64_t now_ns)
+{
+	struct strain after = strain_of(s);
+
+	if (memcmp(before, &after, sizeof(after)) != 0)
+		e->strained_ns = now_ns;
 }
 
 static void from_stat(const struct cg_stat *st, struct law_sample *s)
@@ -126,8 +142,8 @@ static void set_unreclaimable(const struct daemon *d, const struct engine *e, st
 	s->unreclaimable_bytes = min_u64(locked, s->usage_bytes);
 }
 
-static int read_files(struct engine *e, struct law_sample *s, bool stat_known, bool events_are,
-		      uint64_t now_ns)
+static int read_files(struct engine *e, struct law_sample *s, const struct strain *before,
+		      bool stat_known, bool events_are, uint64_t now_ns)
 {
 	struct cg_pressure pressure;
 	struct cg_events events;
@@ -149,9 +165,13 @@ static int read_files(struct engine *e, struct law_sample *s, bool stat_known, b
 			s->oom_kills = max_u64(s->oom_kills, events.oom_kill);
 		}
 	}
-	if (now_ns < e->pressure_due_ns)
+	if (cg_node_cpu(e->node, &s->cpu_ns) == 0)
+		s->valid |= LAW_VALID_CPU;
+	note_strain(e, before, s, now_ns);
+	if (now_ns - e->pressure_ns <
+	    (now_ns - e->strained_ns < STRAIN_LASTS_NS ? PRESSURE_LEAST_NS : FILES_IDLE_NS))
 		return 0;
-	e->pressure_due_ns = now_ns + PRESSURE_LEAST_NS;
+	e->pressure_ns = now_ns;
 	if (cg_node_pressure(e->node, CG_PRESSURE_MEMORY, &pressure) == 0) {
 		s->psi_memory_some_ns = pressure.some_ns;
 		s->psi_memory_full_ns = pressure.full_ns;
@@ -165,8 +185,6 @@ static int read_files(struct engine *e, struct law_sample *s, bool stat_known, b
 	pressure_window_add(&e->window_memory, s->psi_memory_some_ns, s->psi_memory_full_ns,
 			    now_ns);
 	pressure_window_add(&e->window_io, s->psi_io_some_ns, s->psi_io_full_ns, now_ns);
-	if (cg_node_cpu(e->node, &s->cpu_ns) == 0)
-		s->valid |= LAW_VALID_CPU;
 	return 0;
 }
 
@@ -174,17 +192,13 @@ static int read_files(struct engine *e, struct law_sample *s, bool stat_known, b
 static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool early,
 			 uint64_t now_ns)
 {
-	struct law_sample *s = &d->sample[e->slot], before = { .usage_bytes = s->usage_bytes };
+	struct law_sample *s = &d->sample[e->slot];
+	uint64_t usage = s->usage_bytes, pgfault = s->pgfault;
+	struct strain before = strain_of(s);
 	struct sensor_reading reading;
-	bool walked, known;
-	uint64_t usage;
+	bool walked, known, moved;
 	int r;
 
-	before.pgfault = s->pgfault;
-	before.refault_file = s->refault_file;
-	before.evictions = s->evictions;
-	before.limit_hits = s->limit_hits;
-	before.majfault_count = s->majfault_count;
 	memset(&reading, 0, sizeof(reading));
 	if (sensors_read(d->sensors, e->slot, &reading) == 0) {
 		from_walk(&reading, s);
@@ -192,6 +206,10 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	}
 	walked = reading.walk_valid & WALK_VMSTAT;
 	known = walked && events_known(&reading);
+	note_strain(e, &before, s, now_ns);
+	/* An engine whose memory did nothing since the last sample has no news in its files. */
+	moved = now_ns - e->strained_ns < STRAIN_LASTS_NS || s->usage_bytes != usage ||
+		s->pgfault != pgfault;
 	/* Between walks a reading carries the last walk's usage: an early tick wants it now. */
 	if (early || !(reading.walk_valid & WALK_USAGE)) {
 		r = cg_node_usage(e->node, &usage);
@@ -200,9 +218,9 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 		s->usage_bytes = usage;
 		s->valid |= LAW_VALID_USAGE;
 	}
-	if (fresh && (!known || now_ns >= e->files_due_ns || moved(&before, s))) {
+	if (fresh && (!known || now_ns >= e->files_due_ns || moved)) {
 		e->files_due_ns = now_ns + FILES_IDLE_NS;
-		r = read_files(e, s, walked, events_known(&reading), now_ns);
+		r = read_files(e, s, &before, walked, events_known(&reading), now_ns);
 		if (r < 0)
 			return r;
 	}

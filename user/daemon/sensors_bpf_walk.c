@@ -43,6 +43,7 @@ struct walk {
 	int stat_fd;
 	struct bpf_link *link;
 	/* vmstats */
+	bool looked_above; /* the layout was sought in the whole hierarchy, once */
 	enum layout_state layout_state;
 	uint32_t contradictions;
 	struct vmstat_layout layout;
@@ -120,11 +121,10 @@ static int walk_open(const struct sensor_ctx *ctx, enum sensor_variant variant, 
 }
 
 /* Points the iterator at another ancestor. Kept as long as the same directory is given. */
-static int set_ancestor(struct walk *w, int dirfd)
+static int set_ancestor(struct walk *w, int dirfd, enum bpf_cgroup_iter_order order)
 {
 	union bpf_iter_link_info info = {
-		.cgroup = { .order = BPF_CGROUP_ITER_DESCENDANTS_PRE,
-			    .cgroup_fd = (uint32_t)dirfd },
+		.cgroup = { .order = order, .cgroup_fd = (uint32_t)dirfd },
 	};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	_cleanup_close_ int stat_fd = -1;
@@ -195,16 +195,33 @@ static void match_layout(struct walk *w)
 	}
 }
 
-static int walk_walk(void *private, int memory_root_dirfd)
+/* The highest cgroup of this hierarchy that is visible from here. */
+static int open_highest(int dirfd)
 {
-	struct walk *w = private;
+	_cleanup_close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat here, above;
+
+	while (fd >= 0 && fstat(fd, &here) == 0) {
+		int up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (up < 0 || fstat(up, &above) < 0 || above.st_dev != here.st_dev ||
+		    above.st_ino == here.st_ino || faccessat(up, "memory.stat", R_OK, 0) < 0) {
+			cleanup_close(&up);
+			break;
+		}
+		close(fd);
+		fd = up;
+	}
+	return TAKE_FD(fd);
+}
+
+/* One pass; while the layout is unknown, with the whole text on both sides of it. */
+static int pass_and_match(struct walk *w)
+{
 	bool matching;
 	char byte;
 	int err;
 
-	err = set_ancestor(w, memory_root_dirfd);
-	if (err)
-		return err;
 	w->skel->bss->walk_number++;
 	matching = is_matching_due(w);
 	if (matching)
@@ -217,6 +234,33 @@ static int walk_walk(void *private, int memory_root_dirfd)
 	if (matching && io_pread_text(w->stat_fd, w->after, STAT_TEXT_BYTES) > 0)
 		match_layout(w);
 	return 0;
+}
+
+/*
+ * Engines that have not begun show nothing that a layout could be told by, and until it is known
+ * their files are read one by one. The hierarchy as a whole has memory of every kind in use.
+ */
+static void look_above(struct walk *w, int dirfd)
+{
+	_cleanup_close_ int highest = open_highest(dirfd);
+
+	w->looked_above = true;
+	if (highest < 0 || set_ancestor(w, highest, BPF_CGROUP_ITER_SELF_ONLY) < 0)
+		return;
+	for (int i = 0; i < CONTRADICTIONS_MAX - 1 && w->layout_state == LAYOUT_UNKNOWN; i++)
+		pass_and_match(w);
+	w->contradictions = 0; /* the root's own peculiarities prove nothing */
+}
+
+static int walk_walk(void *private, int memory_root_dirfd)
+{
+	struct walk *w = private;
+	int err;
+
+	if (!w->looked_above)
+		look_above(w, memory_root_dirfd);
+	err = set_ancestor(w, memory_root_dirfd, BPF_CGROUP_ITER_DESCENDANTS_PRE);
+	return err ?: pass_and_match(w);
 }
 
 static uint64_t pages_to_bytes(uint64_t pages)
