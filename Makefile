@@ -208,6 +208,8 @@ FUZZ_SECONDS ?= 60
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/ini_lines.c user/common/units.c \
 	user/common/suggest.c
+$(BUILD)/fuzz/fuzz_scenario: $(addprefix user/sim/,scenario.c keys.c values.c) user/daemon/law_names.c \
+	$(addprefix user/common/,ini_lines.c io.c units.c suggest.c)
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
 $(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
 $(BUILD)/fuzz/fuzz_demand: user/daemon/demand.c $(wildcard user/lib/*.c)
@@ -215,7 +217,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(CLANG) $(cppflags) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $(filter %.c,$^) -linih
+		-fno-sanitize-recover=all -o $@ $(filter %.c,$^) -linih -lm
 
 fuzz: $(fuzz_bin) ## any bytes as input, FUZZ_SECONDS= for each program (clang)
 	@for f in $(fuzz_bin); do \

@@ -68,7 +68,7 @@ static int run_one(struct simulate *s, const struct sim_scenario *scenario, cons
 	int rc = 0;
 
 	if (with_best) /* sim_try will find its parts known */
-		rc = sim_oracle(scenario, options->ceiling, &score, best);
+		rc = sim_oracle(scenario, options->ceiling, options->grain, &score, best);
 	middle_ns = clock_now_ns();
 	if (rc == 0)
 		rc = sim_try(scenario, options, s->seeds, with_best, ret, ret_series);

@@ -70,12 +70,12 @@ static void add_json(struct simulate *s, const struct sim_scenario *scenario, co
 	json_t *engines = json_array();
 
 	for (uint32_t i = 0; i < scenario->engines; i++)
-		json_array_append_new(engines,
-				      json_pack("{s:s, s:f, s:f, s:f, s:f}", "name",
-						scenario->engine[i].name, "alone", r->n[i],
-						"target", r->target_end[i], "best",
-						(double)o->best_pages[i] / SIM_CEILING_PAGES,
-						"reversals_per_min", r->reversals[i]));
+		json_array_append_new(
+		    engines,
+		    json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", scenario->engine[i].name,
+			      "alone", r->n[i], "target", r->target_end[i], "best",
+			      (double)o->best_pages[i] / sim_pages(1, options->grain),
+			      "reversals_per_min", r->reversals[i]));
 	json_array_append_new(
 	    s->runs,
 	    json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:f, s:o, s:f, s:f, s:f, s:o, s:o, s:f, s:o}",

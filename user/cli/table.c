@@ -43,6 +43,7 @@ static const struct cli_option simulate_options[] = {
 	{ "seeds", 'n', "N", CLI_WORD_NONE, "how many seeds; figures are means (1)" },
 	{ "gamma", 0, "PERCENT", CLI_WORD_NONE, "throughput 100%, fairness 0% (100%)" },
 	{ "ceiling", 0, "PERCENT", CLI_WORD_NONE, "of the scenario's ceiling (100%)" },
+	{ "grain", 'g', "N", CLI_WORD_NONE, "pages N times larger, N times faster (1)" },
 	{ "reserve", 0, "PERCENT", CLI_WORD_NONE, "of the ceiling, never handed out (2%)" },
 	{ "set", 's', "KEY=VALUE", CLI_WORD_NONE,
 	  "any option, or ENGINE.KEY; ',' between several" },

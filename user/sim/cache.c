@@ -6,10 +6,16 @@
 
 #include "user/sim/sim.h"
 
-int sim_cache_init(struct sim_cache *c, uint32_t keys)
+uint32_t sim_sample_shift(uint32_t grain)
+{
+	return SIM_SAMPLE_SHIFT - (uint32_t)__builtin_ctz(grain);
+}
+
+int sim_cache_init(struct sim_cache *c, uint32_t keys, uint32_t sample_shift)
 {
 	memset(c, 0, sizeof(*c));
 	c->keys = keys;
+	c->sample_shift = sample_shift;
 	c->prev = calloc(keys + 1, sizeof(*c->prev));
 	c->next = calloc(keys + 1, sizeof(*c->next));
 	c->seen = calloc(keys + 1, 1);
@@ -40,14 +46,14 @@ static uint32_t hash_of(uint32_t key)
 	return h ^ (h >> 13);
 }
 
-static bool sampled(uint32_t hash)
+static bool sampled(const struct sim_cache *c, uint32_t hash)
 {
-	return (hash & ((1u << SIM_SAMPLE_SHIFT) - 1)) == 0;
+	return (hash & ((1u << c->sample_shift) - 1)) == 0;
 }
 
 static struct sim_ghost *ghost_set(const struct sim_cache *c, uint32_t hash)
 {
-	return &c->ghost[(size_t)((hash >> SIM_SAMPLE_SHIFT) % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
+	return &c->ghost[(size_t)((hash >> c->sample_shift) % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
 }
 
 static void ghost_leave(struct sim_cache *c, uint32_t key)
@@ -55,7 +61,7 @@ static void ghost_leave(struct sim_cache *c, uint32_t key)
 	uint32_t hash = hash_of(key);
 	struct sim_ghost *set, *oldest;
 
-	if (!sampled(hash))
+	if (!sampled(c, hash))
 		return;
 	set = oldest = ghost_set(c, hash);
 	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
@@ -84,7 +90,7 @@ static void ghost_meet(struct sim_cache *c, uint32_t key)
 	uint32_t hash = hash_of(key);
 	struct sim_ghost *set;
 
-	if (!sampled(hash))
+	if (!sampled(c, hash))
 		return;
 	set = ghost_set(c, hash);
 	for (int i = 0; i < SIM_GHOST_WAYS; i++) {

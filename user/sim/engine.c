@@ -119,11 +119,6 @@ static uint32_t alias_draw(const struct sim_alias *a, struct sim_rng *r)
 
 /* -- schedule -- */
 
-bool sim_is_heap(const struct sim_spec *spec)
-{
-	return spec->kind != SIM_CACHE;
-}
-
 bool sim_engine_present(const struct sim_spec *spec, uint64_t now_ns)
 {
 	return spec->change != SIM_JOIN || now_ns >= (uint64_t)(spec->period_s * SIM_S);
@@ -157,9 +152,9 @@ static void think_update(struct sim_engine *e, uint64_t now_ns)
 {
 	const struct sim_spec *spec = e->spec;
 
-	e->think_ns = spec->think_ns;
+	e->think_ns = spec->think_ns * e->grain;
 	if ((spec->change == SIM_IDLE_IN_TURN || spec->change == SIM_IDLE) && phase_now(e, now_ns))
-		e->think_ns = IDLE_THINK_NS;
+		e->think_ns = IDLE_THINK_NS * e->grain;
 	if (spec->change == SIM_LOAD_NOISE) {
 		double factor = e->held_phase >= 0 ? sqrt(SIM_NOISE_FACTOR) : 0;
 
@@ -171,18 +166,14 @@ static void think_update(struct sim_engine *e, uint64_t now_ns)
 			e->noise_until_ns =
 			    now_ns + (uint64_t)(-log(1 - sim_uniform(&e->rng)) * SIM_S);
 		e->burst_size = factor;
-		e->think_ns = (uint64_t)(SIM_NOISE_UNIT_NS * (factor - 1));
+		e->think_ns = (uint64_t)(SIM_NOISE_UNIT_NS * (factor - 1)) * e->grain;
 	}
 }
 
 /* -- caches -- */
 
-static uint32_t pages_of(double part)
-{
-	return (uint32_t)(part * SIM_CEILING_PAGES);
-}
-
-int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint64_t seed)
+int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t grain,
+		    uint64_t seed)
 {
 	uint32_t keys = 0;
 
@@ -190,13 +181,14 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint64_t 
 	e->spec = spec;
 	e->rng.state = seed * 0x2545f4914f6cdd1dull + 99;
 	e->held_phase = -1;
+	e->grain = grain;
 	for (int i = 0; i < SIM_PARTS_MAX; i++) {
 		const struct sim_part *part = &spec->part[i];
 
 		e->base_key[i] = keys;
 		e->keys[i] = part->pattern == SIM_STREAM
-				 ? 3 * SIM_CEILING_PAGES
-				 : pages_of(fmax(part->size, part->other_size));
+				 ? 3 * SIM_CEILING_PAGES / grain
+				 : sim_pages(fmax(part->size, part->other_size), grain);
 		if (part->pattern == SIM_NOTHING)
 			e->keys[i] = 0;
 		keys += e->keys[i];
@@ -206,7 +198,7 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint64_t 
 				return -ENOMEM;
 		}
 	}
-	return sim_cache_init(&e->cache, keys);
+	return sim_cache_init(&e->cache, keys, sim_sample_shift(grain));
 }
 
 void sim_engine_fini(struct sim_engine *e)
@@ -225,7 +217,7 @@ static uint32_t draw_key(struct sim_engine *e, int i, int phase)
 	uint32_t keys = e->keys[i], key;
 
 	if (part->other_size > 0)
-		keys = pages_of(phase ? part->other_size : part->size);
+		keys = sim_pages(phase ? part->other_size : part->size, e->grain);
 	switch (part->pattern) {
 	case SIM_ZIPF:
 		key = alias_draw(e->alias[i], &e->rng);
@@ -257,7 +249,7 @@ static bool bring_in(struct sim_engine *e, uint32_t key)
 static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 {
 	const struct sim_spec *spec = e->spec;
-	uint64_t miss_ns = spec->miss_ns;
+	uint64_t hit_ns = SIM_HIT_NS * e->grain, miss_ns = spec->miss_ns * e->grain;
 	uint32_t end = e->base_key[i] + e->keys[i];
 
 	if (spec->part[i].pattern == SIM_STREAM) {
@@ -265,17 +257,17 @@ static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 			e->cache.seen[key] = 0; /* another page in fact: it is never read again */
 		if (!sim_cache_touch(&e->cache, key))
 			bring_in(e, key);
-		return SIM_HIT_NS + spec->stream_ns;
+		return hit_ns + spec->stream_ns * e->grain;
 	}
 	if (sim_cache_touch(&e->cache, key))
-		return SIM_HIT_NS;
+		return hit_ns;
 	miss_ns = miss_ns / 2 + (uint64_t)(sim_uniform(&e->rng) * (double)miss_ns);
 	if (bring_in(e, key))
 		e->stall_ns += miss_ns;
 	for (uint32_t k = key + 1; k <= key + spec->readahead && k < end; k++)
 		if (e->cache.seen[k] != 1)
 			bring_in(e, k);
-	return SIM_HIT_NS + miss_ns;
+	return hit_ns + miss_ns;
 }
 
 /* Which part the next access goes to; draws only where there is a choice. */
@@ -312,7 +304,7 @@ static void run_cache(struct sim_engine *e, uint64_t to_ns)
 		i = draw_part(e);
 		e->thread_ns[t] += access_page(e, i, draw_key(e, i, phase_now(e, now)));
 		e->thread_ns[t] += e->think_ns;
-		e->cpu_ns += SIM_HIT_NS;
+		e->cpu_ns += SIM_HIT_NS * e->grain;
 		e->ops++;
 	}
 }
@@ -326,12 +318,14 @@ uint32_t sim_heap_demand(struct sim_engine *e, uint64_t now_ns)
 
 	switch (spec->kind) {
 	case SIM_HEAP_SINE:
-		return pages_of(spec->base +
-				spec->high * (1 - cos(2 * M_PI * t / spec->period_s)) / 2);
+		return sim_pages(spec->base +
+				     spec->high * (1 - cos(2 * M_PI * t / spec->period_s)) / 2,
+				 e->grain);
 	case SIM_HEAP_RAMP:
 		t = fmod(t, spec->period_s) / spec->period_s;
-		return pages_of(spec->base +
-				(spec->high - spec->base) * (t < .5 ? 2 * t : 2 - 2 * t));
+		return sim_pages(spec->base +
+				     (spec->high - spec->base) * (t < .5 ? 2 * t : 2 - 2 * t),
+				 e->grain);
 	default:
 		break;
 	}
@@ -341,7 +335,7 @@ uint32_t sim_heap_demand(struct sim_engine *e, uint64_t now_ns)
 		e->burst_until_ns = e->burst_from_ns + (uint64_t)(spec->burst_s * SIM_S);
 		e->burst_size = spec->low + sim_uniform(&e->rng) * (spec->high - spec->low);
 	}
-	return pages_of(spec->base + (now_ns >= e->burst_from_ns ? e->burst_size : 0));
+	return sim_pages(spec->base + (now_ns >= e->burst_from_ns ? e->burst_size : 0), e->grain);
 }
 
 static void run_heap(struct sim_engine *e, uint64_t from_ns, uint64_t to_ns)
@@ -359,7 +353,7 @@ static void run_heap(struct sim_engine *e, uint64_t from_ns, uint64_t to_ns)
 		task_ns /= STARVED_COST;
 	}
 	e->cpu_ns += task_ns;
-	e->ops += task_ns / SIM_HIT_NS;
+	e->ops += task_ns / SIM_HIT_NS / e->grain;
 }
 
 void sim_heap_push(struct sim_engine *e, uint32_t limit, uint64_t now_ns)
@@ -374,7 +368,8 @@ void sim_heap_push(struct sim_engine *e, uint32_t limit, uint64_t now_ns)
 		e->pushed_ns = now_ns;
 	if (now_ns - e->pushed_ns < RELEASE_AFTER_NS)
 		return;
-	for (int i = 0; i < RELEASE_PAGES && e->heap > limit && e->heap > demand; i++)
+	for (int i = 0; i < RELEASE_PAGES / (int)e->grain && e->heap > limit && e->heap > demand;
+	     i++)
 		e->heap--;
 }
 

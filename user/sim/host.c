@@ -25,6 +25,7 @@ struct sim_host {
 	uint32_t n;
 	uint32_t ceiling; /* pages */
 	uint32_t used;
+	uint64_t slice_ns; /* engines run in turn, one for so long */
 	struct sim_engine engine[SIM_ENGINES_MAX];
 	uint32_t low[SIM_ENGINES_MAX], cap[SIM_ENGINES_MAX];
 	struct sim_rng rng;
@@ -127,7 +128,7 @@ static void apply_targets(struct sim_host *h)
 static void run_slice(struct sim_host *h, uint64_t from_ns, uint64_t to_ns)
 {
 	for (uint32_t k = 0; k < h->n; k++) {
-		struct sim_engine *e = &h->engine[(k + from_ns / SLICE_NS) % h->n];
+		struct sim_engine *e = &h->engine[(k + from_ns / h->slice_ns) % h->n];
 		uint32_t before = e->heap;
 
 		sim_engine_run(e, from_ns, to_ns);
@@ -174,7 +175,7 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	bool heap = sim_is_heap(e->spec);
 
 	s->valid = h->options->files_rung ? SIM_FILES_RUNG : (1u << 9) - 1;
-	s->ghost_sample_shift = SIM_SAMPLE_SHIFT;
+	s->ghost_sample_shift = e->cache.sample_shift;
 	s->usage_bytes = sim_engine_usage(e) * LAW_PAGE_BYTES;
 	s->file_bytes = e->cache.usage * LAW_PAGE_BYTES;
 	s->anon_bytes = s->unreclaimable_bytes = e->heap * LAW_PAGE_BYTES;
@@ -271,9 +272,9 @@ static void judge_ideal(struct sim_host *h, uint64_t now_ns, uint64_t span_ns, b
 		if (noisy != (e->spec->change == SIM_LOAD_NOISE) ||
 		    !sim_engine_present(e->spec, now_ns))
 			continue;
-		ops_per_s = sim_throughput(e->spec, phase, h->ceiling);
+		ops_per_s = sim_throughput(e->spec, phase, h->ceiling, e->grain);
 		if (noisy)
-			ops_per_s = sim_loaded(e->spec, ops_per_s, e->burst_size);
+			ops_per_s = sim_loaded(e->spec, e->grain, ops_per_s, e->burst_size);
 		e->ideal_ops += ops_per_s * (double)span_ns / SIM_S;
 	}
 }
@@ -296,11 +297,6 @@ static void judge_end(struct sim_host *h)
 
 /* -- the run -- */
 
-static uint64_t bytes_of(double part)
-{
-	return (uint64_t)(part * SIM_CEILING_PAGES) * LAW_PAGE_BYTES;
-}
-
 static void set_law(struct sim_host *h)
 {
 	const struct sim_options *o = h->options;
@@ -314,10 +310,10 @@ static void set_law(struct sim_host *h)
 		const struct sim_spec *spec = &h->scenario->engine[i];
 		struct law_engine *e = &h->law_engine[i];
 
-		e->max_bytes = bytes_of(spec->max);
+		e->max_bytes = sim_pages(spec->max, o->grain) * LAW_PAGE_BYTES;
 		if (e->max_bytes > h->params.ceiling_bytes)
 			e->max_bytes = h->params.ceiling_bytes;
-		e->min_bytes = bytes_of(spec->min);
+		e->min_bytes = sim_pages(spec->min, o->grain) * LAW_PAGE_BYTES;
 		if (e->min_bytes > e->max_bytes)
 			e->min_bytes = e->max_bytes;
 		e->weight = spec->weight;
@@ -333,7 +329,8 @@ static int host_init(struct sim_host *h)
 	int rc;
 
 	h->n = h->scenario->engines;
-	h->ceiling = (uint32_t)(o->ceiling * SIM_CEILING_PAGES);
+	h->ceiling = sim_pages(o->ceiling, o->grain);
+	h->slice_ns = o->grain > 2 ? o->grain / 2 * SIM_MS : SIM_MS;
 	h->rng.state = o->seed;
 	h->state = calloc(1, sizeof(*h->state));
 	h->workspace = calloc(1, law_workspace_bytes(h->n));
@@ -344,7 +341,8 @@ static int host_init(struct sim_host *h)
 		return -ENOMEM;
 	set_law(h);
 	for (uint32_t i = 0; i < h->n; i++) {
-		rc = sim_engine_init(&h->engine[i], &h->scenario->engine[i], o->seed * 16 + i);
+		rc = sim_engine_init(&h->engine[i], &h->scenario->engine[i], o->grain,
+				     o->seed * 16 + i);
 		if (rc < 0)
 			return rc;
 		h->engine[i].index = i;
@@ -373,9 +371,10 @@ static void run_tick(struct sim_host *h, uint64_t now_ns)
 	decide(h, now_ns, tick_ns);
 	if (h->options->actuator != SIM_NO_LIMITS)
 		apply_targets(h);
-	for (uint64_t s = now_ns; s < now_ns + tick_ns; s += SLICE_NS) {
-		run_slice(h, s, s + SLICE_NS);
-		judge_ideal(h, s, SLICE_NS, true);
+	for (uint64_t s = now_ns, end; s < now_ns + tick_ns; s = end) {
+		end = s + h->slice_ns < now_ns + tick_ns ? s + h->slice_ns : now_ns + tick_ns;
+		run_slice(h, s, end);
+		judge_ideal(h, s, end - s, true);
 	}
 	judge_ideal(h, now_ns, tick_ns, false);
 }

@@ -105,6 +105,7 @@ static const struct sim_key option_keys[] = {
 	  FIELD(sim_options, gamma_ppm), BETWEEN(0, 1e6) },
 	{ "ceiling", "a percentage from 10% to 200%", KIND(share), FIELD(sim_options, ceiling),
 	  BETWEEN(.1, 2) },
+	{ "grain", "1, 2, 4, 8 or 16", KIND(grain), FIELD(sim_options, grain) },
 	{ "reserve", "a percentage of the ceiling from 0% to 50%", KIND(share),
 	  FIELD(sim_options, reserve), BETWEEN(0, .5) },
 	{ "burst", "a percentage of the ceiling from 0% to 40%", KIND(share),

@@ -17,7 +17,7 @@
 struct point {
 	struct sim_spec spec;
 	int phase;
-	uint32_t pages;
+	uint32_t pages, grain;
 	double ops_per_s;
 	bool used;
 };
@@ -32,13 +32,13 @@ void sim_oracle_free(void)
 	points_used = 0;
 }
 
-static double measure(const struct sim_spec *spec, int phase, uint32_t pages)
+static double measure(const struct sim_spec *spec, int phase, uint32_t pages, uint32_t grain)
 {
 	struct sim_engine e;
 	uint64_t ops, end = WARM_NS + MEASURE_NS;
 	double result = 0;
 
-	if (sim_engine_init(&e, spec, 7) < 0)
+	if (sim_engine_init(&e, spec, grain, 7) < 0)
 		return 0;
 	e.held_phase = phase;
 	e.alone_pages = pages;
@@ -50,16 +50,16 @@ static double measure(const struct sim_spec *spec, int phase, uint32_t pages)
 	return result;
 }
 
-static double heap_throughput(const struct sim_spec *spec, uint32_t pages)
+static double heap_throughput(const struct sim_spec *spec, uint32_t pages, uint32_t grain)
 {
-	struct sim_engine e = { .spec = spec, .rng = { 4711 }, .held_phase = -1 };
+	struct sim_engine e = { .spec = spec, .grain = grain, .rng = { 4711 }, .held_phase = -1 };
 	double sum = 0;
 	int steps = 20000;
 
 	/* the average over its demand; a retaining heap demands no more than another */
 	for (int i = 0; i < steps; i++)
 		sum += sim_heap_demand(&e, (uint64_t)i * 100 * SIM_MS) <= pages ? 1 : 1.0 / 8;
-	return sum / steps * spec->threads * SIM_S / SIM_HIT_NS;
+	return sum / steps * spec->threads * SIM_S / SIM_HIT_NS / grain;
 }
 
 /* What does not matter to an engine that is alone is left out of the key. */
@@ -76,7 +76,7 @@ static struct sim_spec key_of(const struct sim_spec *spec)
 	return key;
 }
 
-double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages)
+double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages, uint32_t grain)
 {
 	struct sim_spec key = key_of(spec);
 	struct point *p;
@@ -90,47 +90,49 @@ double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages)
 		return 0;
 	for (size_t i = 0; i < sizeof(key); i++)
 		hash = (hash ^ ((const uint8_t *)&key)[i]) * 1099511628211ull;
-	hash = (hash ^ pages ^ ((uint64_t)phase << 40)) * 1099511628211ull;
+	hash =
+	    (hash ^ pages ^ ((uint64_t)phase << 40) ^ ((uint64_t)grain << 32)) * 1099511628211ull;
 	for (uint32_t i = (uint32_t)(hash >> 20) % CACHE_SLOTS;; i = (i + 1) % CACHE_SLOTS) {
 		p = &points[i];
 		if (!p->used)
 			break;
-		if (p->phase == phase && p->pages == pages &&
+		if (p->phase == phase && p->pages == pages && p->grain == grain &&
 		    memcmp(&p->spec, &key, sizeof(key)) == 0)
 			return p->ops_per_s;
 	}
-	p->ops_per_s =
-	    sim_is_heap(spec) ? heap_throughput(spec, pages) : measure(&key, phase, pages);
+	p->ops_per_s = sim_is_heap(spec) ? heap_throughput(spec, pages, grain)
+					 : measure(&key, phase, pages, grain);
 	p->spec = key;
 	p->phase = phase;
 	p->pages = pages;
+	p->grain = grain;
 	p->used = true;
 	points_used++;
 	return p->ops_per_s;
 }
 
-double sim_loaded(const struct sim_spec *spec, double ops_per_s, double factor)
+double sim_loaded(const struct sim_spec *spec, uint32_t grain, double ops_per_s, double factor)
 {
-	double threads = spec->threads;
-	double busy_s =
-	    threads / ops_per_s - (sqrt(SIM_NOISE_FACTOR) - 1) * SIM_NOISE_UNIT_NS / SIM_S;
+	double threads = spec->threads, unit_s = (double)SIM_NOISE_UNIT_NS * grain / SIM_S;
+	double busy_s = threads / ops_per_s - (sqrt(SIM_NOISE_FACTOR) - 1) * unit_s;
 
-	return threads / (busy_s + (factor - 1) * SIM_NOISE_UNIT_NS / SIM_S);
+	return threads / (busy_s + (factor - 1) * unit_s);
 }
 
 /* Mean over all loads. */
-static double noisy(const struct sim_spec *spec, double ops_per_s)
+static double noisy(const struct sim_spec *spec, uint32_t grain, double ops_per_s)
 {
 	double sum = 0;
 
 	for (int i = 0; i < 16; i++)
-		sum += sim_loaded(spec, ops_per_s, pow(SIM_NOISE_FACTOR, (i + .5) / 16)) / 16;
+		sum +=
+		    sim_loaded(spec, grain, ops_per_s, pow(SIM_NOISE_FACTOR, (i + .5) / 16)) / 16;
 	return sum;
 }
 
 /* Normalised throughput over the measured time of a fixed size. */
 static double worth(const struct sim_scenario *s, const struct sim_spec *spec, uint32_t pages,
-		    uint32_t ceiling)
+		    uint32_t ceiling, uint32_t grain)
 {
 	double ops = 0, ideal = 0;
 
@@ -141,12 +143,12 @@ static double worth(const struct sim_scenario *s, const struct sim_spec *spec, u
 		if (!sim_engine_present(spec, now))
 			continue;
 		if (spec->change == SIM_LOAD_NOISE) {
-			ops += noisy(spec, sim_throughput(spec, phase, pages));
-			ideal += noisy(spec, sim_throughput(spec, phase, ceiling));
+			ops += noisy(spec, grain, sim_throughput(spec, phase, pages, grain));
+			ideal += noisy(spec, grain, sim_throughput(spec, phase, ceiling, grain));
 			continue;
 		}
-		ops += sim_throughput(spec, phase, pages);
-		ideal += sim_throughput(spec, phase, ceiling);
+		ops += sim_throughput(spec, phase, pages, grain);
+		ideal += sim_throughput(spec, phase, ceiling, grain);
 	}
 	return ideal > 0 ? ops / ideal : 0;
 }
@@ -160,10 +162,10 @@ static void bounds(const struct sim_spec *spec, double part, int *ret_least, int
 		*ret_most = *ret_least;
 }
 
-int sim_oracle(const struct sim_scenario *scenario, double part, double *ret_score,
+int sim_oracle(const struct sim_scenario *scenario, double part, uint32_t grain, double *ret_score,
 	       uint32_t ret_pages[SIM_ENGINES_MAX])
 {
-	uint32_t ceiling = (uint32_t)(part * SIM_CEILING_PAGES);
+	uint32_t ceiling = sim_pages(part, grain);
 	double best[SIM_ORACLE_STEPS + 1] = { 0 }, next[SIM_ORACLE_STEPS + 1];
 	uint8_t choice[SIM_ENGINES_MAX][SIM_ORACLE_STEPS + 1];
 	uint32_t n = scenario->engines;
@@ -176,7 +178,7 @@ int sim_oracle(const struct sim_scenario *scenario, double part, double *ret_sco
 		bounds(&scenario->engine[i], part, &least, &most);
 		for (uint32_t k = 1; k <= SIM_ORACLE_STEPS; k++)
 			value[k] = worth(scenario, &scenario->engine[i],
-					 ceiling * k / SIM_ORACLE_STEPS, ceiling);
+					 ceiling * k / SIM_ORACLE_STEPS, ceiling, grain);
 		value[0] = value[1] / 2; /* a floor, not nothing */
 		for (int c = 0; c <= SIM_ORACLE_STEPS; c++) {
 			next[c] = -INFINITY;

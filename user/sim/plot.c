@@ -10,7 +10,7 @@
 #define TOP          56
 #define GAP          40
 #define LINE_HEIGHT  18
-#define POINTS_MAX   400
+#define POINTS_MAX   240
 
 /* Told apart also by those who do not see all colours (Okabe and Ito), then their shades. */
 static const char *const colours[SIM_ENGINES_MAX] = {
@@ -24,6 +24,11 @@ struct frame {
 	double left, top, height;
 	uint32_t per_point; /* ticks */
 };
+
+static int left_of(uint32_t run)
+{
+	return LEFT + (int)run * (PANEL_WIDTH + LEFT + 16);
+}
 
 enum quantity { TARGET, USAGE, STALL };
 
@@ -148,18 +153,17 @@ static double draw_run(const struct sim_plot_run *run, double left, FILE *out)
 static void draw_legend(const struct sim_scenario *scenario, const struct sim_plot_run *run,
 			uint32_t runs, double top, FILE *out)
 {
-	for (uint32_t i = 0; i < scenario->engines; i++) {
-		double y = top + i * LINE_HEIGHT;
+	for (uint32_t i = 0; i < scenario->engines; i++)
+		for (uint32_t k = 0; k < runs; k++) {
+			int left = left_of(k), y = (int)top + (int)i * LINE_HEIGHT;
 
-		fprintf(out, "<rect x=\"%d\" y=\"%.0f\" width=\"12\" height=\"12\" fill=\"%s\"/>",
-			LEFT, y - 10, colours[i]);
-		for (uint32_t k = 0; k < runs; k++)
 			fprintf(out,
-				"<text x=\"%d\" y=\"%.0f\">%s: %.1f%% of what it does alone</text>",
-				LEFT + 18 + (int)k * (PANEL_WIDTH + LEFT + 16), y,
-				scenario->engine[i].name, 100 * run[k].outcome->result.n[i]);
-		fputc('\n', out);
-	}
+				"<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" "
+				"fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s: %.1f%% of what it "
+				"does alone</text>\n",
+				left, y - 10, colours[i], left + 18, y, scenario->engine[i].name,
+				100 * run[k].outcome->result.n[i]);
+		}
 }
 
 static void put_escaped(const char *text, FILE *out)
@@ -175,7 +179,7 @@ static void put_escaped(const char *text, FILE *out)
 void sim_plot(const struct sim_scenario *scenario, const struct sim_plot_run *run, uint32_t runs,
 	      FILE *out)
 {
-	int width = LEFT + (int)runs * (PANEL_WIDTH + LEFT + 16) - LEFT + 16;
+	int width = left_of(runs) - LEFT + 16;
 	int height = TOP + LINE_HEIGHT + 8 + 2 * (AREA_HEIGHT + GAP) + STALL_HEIGHT + GAP +
 		     (int)scenario->engines * LINE_HEIGHT + 8;
 	double bottom = 0;
@@ -191,7 +195,7 @@ void sim_plot(const struct sim_scenario *scenario, const struct sim_plot_run *ru
 	put_escaped(scenario->name, out);
 	fputs("</text>\n", out);
 	for (uint32_t k = 0; k < runs; k++)
-		bottom = draw_run(&run[k], LEFT + k * (PANEL_WIDTH + LEFT + 16), out);
+		bottom = draw_run(&run[k], left_of(k), out);
 	draw_legend(scenario, run, runs, bottom, out);
 	fputs("</svg>\n", out);
 }

@@ -38,7 +38,7 @@ int sim_try(const struct sim_scenario *scenario, const struct sim_options *optio
 	if (ret_series)
 		*ret_series = (struct sim_series){ 0 };
 	if (with_best || o.best)
-		rc = sim_oracle(scenario, o.ceiling, &outcome.best, outcome.best_pages);
+		rc = sim_oracle(scenario, o.ceiling, o.grain, &outcome.best, outcome.best_pages);
 	for (uint32_t i = 0; i < scenario->engines; i++)
 		fixed[i] = (uint32_t)(outcome.best_pages[i] * (1 - o.reserve));
 	for (uint32_t k = 0; rc == 0 && k < seeds; k++) {

@@ -103,6 +103,17 @@ SIM_VALUE(seed)
 	return 0;
 }
 
+SIM_VALUE(grain)
+{
+	uint64_t value;
+
+	if (units_parse_u64(text, &value) < 0 || value > SIM_GRAIN_MAX ||
+	    __builtin_popcountll(value) != 1)
+		return wrong(ret_why, "is no grain");
+	*(uint32_t *)field = (uint32_t)value;
+	return 0;
+}
+
 SIM_VALUE(ns)
 {
 	uint64_t ns;

@@ -14,6 +14,7 @@ SIM_VALUE(ppm); /* uint64_t */
 SIM_VALUE(number); /* double */
 SIM_VALUE(count); /* uint32_t */
 SIM_VALUE(seed); /* uint64_t */
+SIM_VALUE(grain); /* uint32_t, a power of 2 */
 SIM_VALUE(seconds); /* double */
 SIM_VALUE(ns); /* uint64_t */
 SIM_VALUE(tick); /* uint64_t, whole slices of the simulation */
