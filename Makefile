@@ -42,7 +42,9 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 ifneq ($(findstring thread,$(SAN)),)
 CC	 := clang
 endif
-cppflags := -D_GNU_SOURCE -DBAROSTAT_VERSION='"$(VERSION)"' -I. -Iinclude -I$(BUILD) $(CPPFLAGS)
+# a sum over the declarations of what the law is called with: traces know it again
+LAW_ABI	 := $(shell scripts/law-abi)
+cppflags := -D_GNU_SOURCE -DBAROSTAT_VERSION='"$(VERSION)"' -DBAROSTAT_LAW_ABI=$(LAW_ABI) -I. -Iinclude -I$(BUILD) $(CPPFLAGS)
 cflags	 := -std=gnu11 $(WARN) -fno-strict-aliasing -fvisibility=hidden $(SANFLAGS) $(CFLAGS)
 ldflags	 := $(SANFLAGS) $(LDFLAGS)
 deps	  = -MMD -MP -MF $(@:.o=.d)
@@ -59,7 +61,7 @@ daemon_src := $(wildcard user/daemon/*.c)
 # sensors_bpf*.c load the kernel side; sensors_none.c stands in for them in a build without BPF.
 ifeq ($(BPF),1)
 daemon_src := $(filter-out user/daemon/sensors_none.c,$(daemon_src))
-libbpf	   := -lbpf -lelf -lz
+libbpf	   := -lbpf -lelf
 else
 daemon_src := $(filter-out user/daemon/sensors_bpf%.c,$(daemon_src))
 bpf_src	   :=
@@ -90,8 +92,8 @@ bench_load := $(BUILD)/bench/law/load
 internal := $(BUILD)/libinternal.a
 internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o)) $(sim_o)
 
-daemon_libs := $(libbpf) -lcgroup -linih -ljansson -lpthread
-cli_libs    := -linih -ljansson -lncursesw -ltinfo -lm
+daemon_libs := $(libbpf) -lcgroup -linih -ljansson -lz -lpthread
+cli_libs    := -linih -ljansson -lncursesw -ltinfo -lz -lm
 
 shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
@@ -213,6 +215,8 @@ $(BUILD)/fuzz/fuzz_scenario: $(addprefix user/sim/,scenario.c keys.c values.c) u
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
 $(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
 $(BUILD)/fuzz/fuzz_demand: user/daemon/demand.c $(wildcard user/lib/*.c)
+$(BUILD)/fuzz/fuzz_trace: user/daemon/trace.c user/cli/replay.c user/cli/replay_compare.c \
+	$(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)

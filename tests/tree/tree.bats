@@ -31,7 +31,7 @@ tree_files() {
 
 @test "the control law is pure" {
 	local source objects=()
-	for source in user/daemon/{law_*,estimate*,policy*}.c; do
+	for source in user/daemon/{law_*,estimate*,policy*,trace}.c; do
 		[ ! -e "$source" ] || objects+=("$build/obj/${source%.c}.o")
 	done
 	scripts/check-pure "${objects[@]}"
