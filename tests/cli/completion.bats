@@ -44,6 +44,7 @@ completes() {
 	[ "$(completes 'barostat top --s')" = "--socket --sort " ]
 	[ "$(completes 'barostat status --o')" = " " ]
 	[ "$(completes 'barostat top --sort ')" = "config name refaults stall target usage " ]
+	[ "$(completes 'barostat replay x --policy st')" = "static " ]
 	[ "$(completes 'barostat set pg m')" = "max= min= " ]
 	[ "$(completes 'barostat set pg limit=')" = "hard soft " ]
 	[[ " $(completes 'barostat simulate --policy ')" == *" best "*" marginal "* ]]

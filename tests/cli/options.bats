@@ -43,7 +43,7 @@ teardown() {
 }
 
 @test "lines of help fit a terminal" {
-	for command in '' status list top explain doctor page run attach set; do
+	for command in '' status list top explain doctor page run attach set record replay; do
 		# shellcheck disable=SC2086 # none or one word
 		ask $command --help
 		[ "$status" = 0 ]

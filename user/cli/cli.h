@@ -31,6 +31,7 @@ enum cli_word {
 	CLI_WORD_PROGRAM, /* a program and its arguments */
 	CLI_WORD_SORT,
 	CLI_WORD_POLICY,
+	CLI_WORD_POLICY_OR_BEST,
 	CLI_WORD_ACTUATOR,
 	CLI_WORD_SENSORS,
 };
@@ -106,5 +107,7 @@ int cmd_run(const struct cli *cli);
 int cmd_attach(const struct cli *cli);
 int cmd_set(const struct cli *cli);
 int cmd_simulate(const struct cli *cli);
+int cmd_record(const struct cli *cli);
+int cmd_replay(const struct cli *cli);
 
 #endif

@@ -148,7 +148,13 @@ static int read_line(struct client *client, uint64_t deadline_ns, char **ret_tex
 		if (r < 0)
 			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the attribute frees it */
 			return broken(client, r, "within the answer");
-		got = recv(client->fd, text + n, room - n, 0);
+		/* What follows the line is not the answer's: a recording may begin there. */
+		got = recv(client->fd, text + n, room - n, MSG_PEEK);
+		if (got > 0) {
+			eol = memchr(text + n, '\n', (size_t)got);
+			got = recv(client->fd, text + n,
+				   eol ? (size_t)(eol - text) - n + 1 : (size_t)got, 0);
+		}
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (got < 0)

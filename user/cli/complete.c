@@ -112,10 +112,12 @@ static void offer_words(const struct words *w, enum cli_word kind, const char *p
 	case CLI_WORD_SORT:
 		offer_list(prefix, sorts, ARRAY_SIZE(sorts));
 		break;
+	case CLI_WORD_POLICY_OR_BEST:
+		offer(prefix, "best");
+		/* fallthrough */
 	case CLI_WORD_POLICY:
 		for (int i = 0; i < LAW_POLICY_COUNT; i++)
 			offer(prefix, policy_name((enum law_policy)i));
-		offer(prefix, "best");
 		break;
 	case CLI_WORD_ACTUATOR:
 		offer_list(prefix, actuators, ARRAY_SIZE(actuators));

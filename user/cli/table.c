@@ -34,8 +34,8 @@ static const struct cli_option run_options[] = {
 };
 
 static const struct cli_option simulate_options[] = {
-	{ "policy", 'p', "NAME", CLI_WORD_POLICY, "the law to run (marginal)" },
-	{ "against", 'a', "NAME", CLI_WORD_POLICY, "run a second one beside it" },
+	{ "policy", 'p', "NAME", CLI_WORD_POLICY_OR_BEST, "the law to run (marginal)" },
+	{ "against", 'a', "NAME", CLI_WORD_POLICY_OR_BEST, "run a second one beside it" },
 	{ "actuator", 0, "NAME", CLI_WORD_ACTUATOR, "protect, hard or none (protect)" },
 	{ "sensors", 0, "NAME", CLI_WORD_SENSORS, "all, or files for a kernel without BPF (all)" },
 	{ "tick", 't', "TIME", CLI_WORD_NONE, "between two decisions (250ms)" },
@@ -49,6 +49,17 @@ static const struct cli_option simulate_options[] = {
 	  "any option, or ENGINE.KEY; ',' between several" },
 	{ "check", 'c', NULL, CLI_WORD_NONE, "run what [expect] sections say; 1 if one is broken" },
 	{ "plot", 0, "FILE", CLI_WORD_FILE, "draw targets, usage and stalls as SVG" },
+};
+
+static const struct cli_option record_options[] = {
+	{ "seconds", 0, "N", CLI_WORD_NONE, "end after so many; else when interrupted" },
+};
+
+static const struct cli_option replay_options[] = {
+	{ "policy", 'p', "NAME", CLI_WORD_POLICY, "decide by another policy, too" },
+	{ "set", 's', "KEY=VALUE", CLI_WORD_NONE,
+	  "gamma, ceiling, reserve, burst or ENGINE.KEY; ',' between several" },
+	{ "engine", 'e', "NAME", CLI_WORD_NONE, "tell the decisions on this engine in words" },
 };
 
 const struct cli_command cli_commands[] = {
@@ -112,6 +123,22 @@ const struct cli_command cli_commands[] = {
 	  "try the law on hosts in miniature; needs no daemon",
 	  OPTIONS(simulate_options),
 	  .run = cmd_simulate },
+	{ "record",
+	  "FILE",
+	  { CLI_WORD_FILE },
+	  1,
+	  1,
+	  "record what the daemon sees and decides",
+	  OPTIONS(record_options),
+	  .run = cmd_record },
+	{ "replay",
+	  "FILE",
+	  { CLI_WORD_FILE },
+	  1,
+	  1,
+	  "decide a recording again: the same, or by other rules",
+	  OPTIONS(replay_options),
+	  .run = cmd_replay },
 };
 const int cli_commands_count = ARRAY_SIZE(cli_commands);
 

@@ -17,6 +17,8 @@
 #include "user/daemon/daemon.h"
 #include "user/daemon/facts.h"
 #include "user/daemon/listen.h"
+#include "user/daemon/record.h"
+#include "user/daemon/trace.h"
 
 #define CLIENTS_MAX    64
 #define REQUEST_MAX    (64 * 1024)
@@ -139,6 +141,24 @@ static json_t *do_reload(struct daemon *d)
 	return success(json_object());
 }
 
+/* On success the connection is the recording's, and there is nothing to answer any more. */
+static json_t *do_record(struct daemon *d, struct client *c)
+{
+	char reply[128];
+	int r;
+
+	snprintf(reply, sizeof(reply), "{\"ok\":true,\"version\":%d,\"interval_ms\":%llu}\n",
+		 TRACE_VERSION, (unsigned long long)(d->config->interval_ns / NS_PER_MS));
+	r = record_start(d, c->fd, reply);
+	if (r == -EBUSY)
+		return failure("failed", "%d recordings are going on already, which is the most",
+			       RECORDERS_MAX);
+	if (r < 0)
+		return failure("failed", "cannot record: %s", strerror(-r));
+	c->fd = -1;
+	return NULL;
+}
+
 enum needs { NEEDS_NOTHING = 0, NEEDS_ENGINE = 1, NEEDS_ROOT = 2 };
 
 static const struct verb {
@@ -152,9 +172,11 @@ static const struct verb {
 	{ "set", NEEDS_ENGINE | NEEDS_ROOT },
 	{ "attach", NEEDS_ENGINE | NEEDS_ROOT },
 	{ "reload", NEEDS_ROOT },
+	{ "record", NEEDS_ROOT },
 };
 
-static json_t *run_verb(struct daemon *d, const char *verb, struct engine *e, json_t *request)
+static json_t *run_verb(struct daemon *d, const char *verb, struct engine *e, json_t *request,
+			struct client *c)
 {
 	if (!strcmp(verb, "status"))
 		return success(facts_status(d));
@@ -168,10 +190,12 @@ static json_t *run_verb(struct daemon *d, const char *verb, struct engine *e, js
 		return do_set(d, e, request);
 	if (!strcmp(verb, "attach"))
 		return do_attach(d, e, request);
+	if (!strcmp(verb, "record"))
+		return do_record(d, c);
 	return do_reload(d);
 }
 
-static json_t *answer(struct daemon *d, const struct client *c, const char *line)
+static json_t *answer(struct daemon *d, struct client *c, const char *line)
 {
 	json_error_t error;
 	json_t *request = json_loads(line, JSON_REJECT_DUPLICATES, &error), *reply = NULL;
@@ -188,7 +212,7 @@ static json_t *answer(struct daemon *d, const struct client *c, const char *line
 	else if (!v)
 		reply = failure("usage",
 				"no command \"%s\"; allowed: status, doctor, explain, "
-				"history, set, attach, reload",
+				"history, set, attach, reload, record",
 				cmd ? cmd : "");
 	else if (v->needs & NEEDS_ROOT && c->uid != 0 && c->uid != geteuid())
 		reply = failure("denied", "%s changes things: only root may", cmd);
@@ -197,7 +221,7 @@ static json_t *answer(struct daemon *d, const struct client *c, const char *line
 	else if (v->needs & NEEDS_ENGINE && !e)
 		reply = no_engine(d, name);
 	else
-		reply = run_verb(d, v->name, e, request);
+		reply = run_verb(d, v->name, e, request, c);
 	json_decref(request);
 	return reply;
 }
@@ -268,9 +292,13 @@ static bool client_serve(struct control *ctl, struct client *c)
 
 	while (!c->out && c->in_len && (end = memchr(c->in, '\n', c->in_len))) {
 		size_t used = (size_t)(end - c->in) + 1;
+		json_t *reply;
 
 		*end = '\0';
-		keep = client_reply(c, answer(ctl->daemon, c, c->in));
+		reply = answer(ctl->daemon, c, c->in);
+		if (c->fd < 0)
+			return false;
+		keep = client_reply(c, reply);
 		memmove(c->in, c->in + used, c->in_len - used);
 		c->in_len -= used;
 		if (!keep)

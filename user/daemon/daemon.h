@@ -19,7 +19,7 @@
 #include "user/daemon/config.h"
 #include "user/daemon/cost.h"
 #include "user/daemon/history.h"
-#include "user/daemon/law.h"
+#include "user/daemon/law_tick.h"
 #include "user/daemon/level.h"
 #include "user/daemon/limits.h"
 
@@ -28,6 +28,9 @@ struct page_writer;
 struct sensors;
 struct control;
 struct demand_socket;
+struct recorder;
+
+#define RECORDERS_MAX 2
 
 enum rung { RUNG_FULL, RUNG_TRACEPOINTS, RUNG_HYBRID, RUNG_FILES, RUNG_OBSERVE };
 
@@ -102,6 +105,7 @@ struct daemon {
 	struct page_writer *page;
 	struct control *control;
 	struct demand_socket *demand; /* NULL: engines can only read */
+	struct recorder *recorder[RECORDERS_MAX]; /* NULL: none */
 
 	uint32_t capacity; /* slots */
 	uint32_t slots_used; /* 1 + highest slot in use */
@@ -109,6 +113,7 @@ struct daemon {
 	struct law_params params;
 	struct law_engine *law_engine;
 	struct law_sample *sample;
+	uint64_t *given_bytes; /* what each engine had while it was sampled */
 	struct law_estimate *estimate;
 	struct law_decision *decision;
 	struct law_state *law_state;
@@ -139,6 +144,7 @@ struct daemon {
 #define LOOP_CLIENT  (7ull << 32)
 #define LOOP_ENGINES (8ull << 32)
 #define LOOP_DEMAND  (9ull << 32)
+#define LOOP_RECORD  (10ull << 32)
 #define LOOP_KIND(u) ((u) & ~0xffffffffull)
 #define LOOP_ID(u)   ((uint32_t)(u))
 
@@ -181,6 +187,7 @@ int state_save(struct daemon *d);
 /* -- loop (loop.c) -- */
 int daemon_run(struct daemon *d);
 void daemon_tick(struct daemon *d, uint32_t urgent_slot);
+struct law_host daemon_law_host(struct daemon *d);
 int daemon_reload(struct daemon *d, char *ret_why, size_t why_size);
 const char *rung_name(enum rung rung);
 

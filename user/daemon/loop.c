@@ -16,6 +16,7 @@
 #include "user/common/units.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/demand_socket.h"
+#include "user/daemon/record.h"
 #include "user/daemon/sensors.h"
 
 #define EVENTS_PER_WAIT 64
@@ -42,17 +43,31 @@ static void housekeeping(struct daemon *d, uint64_t now_ns)
 			engine_try_activate(d, e, now_ns);
 	parent_verify(d);
 	control_expire(d->control, now_ns);
+	record_expire(d, now_ns);
 }
 
-static void estimate_engine(struct daemon *d, const struct engine *e, uint64_t now_ns)
+static void note_given(struct daemon *d)
 {
 	/* Soft targets are protection: what was given is the target, not the loose cap. */
-	uint64_t given = e->soft ? d->decision[e->slot].target_bytes
-				 : min_u64(e->actual.bytes[CG_LIMIT_MAX], d->ceiling_bytes);
+	for_each_engine (d, e)
+		d->given_bytes[e->slot] =
+		    e->soft ? d->decision[e->slot].target_bytes
+			    : min_u64(e->actual.bytes[CG_LIMIT_MAX], d->ceiling_bytes);
+}
 
-	if (e->status == ENGINE_ACTIVE)
-		estimate_update(&d->estimate[e->slot], &d->params, &d->law_engine[e->slot],
-				&d->sample[e->slot], given, now_ns);
+struct law_host daemon_law_host(struct daemon *d)
+{
+	return (struct law_host){
+		.n = d->slots_used,
+		.params = &d->params,
+		.engine = d->law_engine,
+		.sample = d->sample,
+		.given_bytes = d->given_bytes,
+		.estimate = d->estimate,
+		.state = d->law_state,
+		.workspace = d->workspace,
+		.decision = d->decision,
+	};
 }
 
 /*
@@ -81,28 +96,27 @@ static void arm_engines(struct daemon *d)
 void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 {
 	uint64_t now_ns = clock_now_ns();
+	struct law_host law;
 
 	if (urgent_slot == LAW_NO_ENGINE) {
 		housekeeping(d, now_ns);
 		sample_all(d, now_ns);
 		demand_collect(d->demand, now_ns);
-		engines_refresh_law(d);
-		for_each_engine (d, e)
-			estimate_engine(d, e, now_ns);
 	} else {
-		struct engine *e = &d->engine[urgent_slot];
-
-		e->urgent_ns = now_ns;
-		sample_one(d, e, now_ns);
-		engines_refresh_law(d);
-		estimate_engine(d, e, now_ns);
+		d->engine[urgent_slot].urgent_ns = now_ns;
+		sample_one(d, &d->engine[urgent_slot], now_ns);
 		d->cost.urgent_ticks++;
 	}
-	policy_decide(d->law_state, &d->params, d->law_engine, d->sample, d->estimate,
-		      d->slots_used, urgent_slot, now_ns, d->workspace, d->decision);
+	engines_refresh_law(d);
+	note_given(d);
+	law = daemon_law_host(d);
+	record_inputs(d, &law, urgent_slot, now_ns);
+	law_tick(&law, urgent_slot, now_ns);
+	record_decisions(d, &law);
 	act_all(d, now_ns);
 	publish_all(d, now_ns);
 	arm_engines(d);
+	record_send(d);
 	cost_note_tick(&d->cost, now_ns, clock_now_ns());
 	if (d->state_dirty)
 		state_save(d);
@@ -213,6 +227,9 @@ static bool dispatch(struct daemon *d, const struct epoll_event *ev)
 		break;
 	case LOOP_DEMAND:
 		demand_socket_event(d->demand, LOOP_ID(ev->data.u64));
+		break;
+	case LOOP_RECORD:
+		record_event(d, LOOP_ID(ev->data.u64), ev->events);
 		break;
 	}
 	return false;

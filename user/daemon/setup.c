@@ -18,6 +18,7 @@
 #include "user/daemon/daemon.h"
 #include "user/daemon/demand_socket.h"
 #include "user/daemon/page_writer.h"
+#include "user/daemon/record.h"
 #include "user/daemon/sensors.h"
 
 #define SLOTS_SPARE    64 /* for engines that a reload adds */
@@ -94,12 +95,13 @@ static int alloc_slots(struct daemon *d)
 	d->engine = calloc(n, sizeof(*d->engine));
 	d->law_engine = calloc(n, sizeof(*d->law_engine));
 	d->sample = calloc(n, sizeof(*d->sample));
+	d->given_bytes = calloc(n, sizeof(*d->given_bytes));
 	d->estimate = calloc(n, sizeof(*d->estimate));
 	d->decision = calloc(n, sizeof(*d->decision));
 	d->law_state = calloc(1, sizeof(*d->law_state));
 	d->workspace = calloc(1, law_workspace_bytes(n));
-	if (!d->engine || !d->law_engine || !d->sample || !d->estimate || !d->decision ||
-	    !d->law_state || !d->workspace)
+	if (!d->engine || !d->law_engine || !d->sample || !d->given_bytes || !d->estimate ||
+	    !d->decision || !d->law_state || !d->workspace)
 		return -ENOMEM;
 	return 0;
 }
@@ -266,6 +268,7 @@ void daemon_fini(struct daemon *d)
 	}
 	actuator_close(d->actuator);
 	demand_socket_close(d->demand);
+	record_stop_all(d);
 	control_close(d->control);
 	sensors_close(d->sensors);
 	page_writer_close(d->page, false);
@@ -276,6 +279,7 @@ void daemon_fini(struct daemon *d)
 	free(d->engine);
 	free(d->law_engine);
 	free(d->sample);
+	free(d->given_bytes);
 	free(d->estimate);
 	free(d->decision);
 	free(d->law_state);
