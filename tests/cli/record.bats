@@ -199,6 +199,29 @@ teardown_file() {
 	tr -s '\n ' '  ' <<<"$output" | grep -q 'its target went from .* to 100M.*held by max\]'
 }
 
+@test "the plot has a panel for each engine, with what was and what is" {
+	ask replay "$trace" --plot "$scratch/was.svg"
+	[ "$status" = 0 ]
+	ask replay "$trace" --policy static --plot "$scratch/both.svg"
+	[ "$status" = 0 ]
+	python3 - "$scratch/was.svg" "$scratch/both.svg" <<-'PYTHON'
+		import re, sys, xml.etree.ElementTree as xml
+		svg = "{http://www.w3.org/2000/svg}"
+		for file, lines in zip(sys.argv[1:], (2, 3)):
+		    root = xml.parse(file).getroot()
+		    texts = [t.text for t in root.iter(svg + "text")]
+		    assert [t for t in texts if t in ("pg", "rocks", "late")] == ["pg", "rocks", "late"], texts
+		    drawn = [p.get("d") for p in root.iter(svg + "path") if p.get("style")]
+		    assert len(drawn) == lines * 4, drawn # a panel each, and the legend
+		    assert sum(len(d) > 200 for d in drawn) == lines * 3
+		    height = float(root.get("height"))
+		    for y in re.findall(r"V([-0-9.]+)", " ".join(drawn)):
+		        assert 0 <= float(y) <= height
+	PYTHON
+	ask replay "$trace" --plot "$scratch/none/x.svg"
+	fails 1 "cannot write $scratch/none/x.svg: No such file or directory"
+}
+
 @test "settings that mean nothing are usage errors, an engine that never was a failure" {
 	ask replay "$trace" --policy best
 	fails 2 "there is no policy 'best'"

@@ -25,6 +25,9 @@ static int run(struct session *s)
 			replay_step(&s->replay, &s->replay.law[1], s->setting, s->settings);
 			r = compare_tick(&s->other, &s->replay, &s->replay.law[1]);
 		}
+		if (r == 0 && s->plot)
+			r = replay_plot_tick(s->plot, &s->replay,
+					     s->settings ? &s->replay.law[1] : NULL);
 		if (r == 0)
 			r = session_tell(s);
 	}
@@ -44,6 +47,10 @@ static int prepare(struct session *s, const char *path)
 		r = compare_init(&s->check, slots);
 	if (r == 0)
 		r = compare_init(&s->other, slots);
+	if (r == 0 && cli_value(s->cli, "plot")) {
+		s->plot = replay_plot_new(slots);
+		r = s->plot ? 0 : -ENOMEM;
+	}
 	return r;
 }
 
@@ -104,6 +111,20 @@ static int check_names(const struct session *s)
 	return CLI_OK;
 }
 
+static int write_plot(const struct session *s)
+{
+	const char *path = cli_value(s->cli, "plot");
+	FILE *out = fopen(path, "we");
+	bool failed;
+
+	if (!out)
+		return cli_fail(CLI_FAILED, "cannot write %s: %s", path, strerror(errno));
+	replay_plot_write(s->plot, out);
+	failed = ferror(out);
+	failed |= fclose(out) != 0;
+	return failed ? cli_fail(CLI_FAILED, "cannot write %s", path) : CLI_OK;
+}
+
 static int conclude(struct session *s, int r)
 {
 	int status;
@@ -115,9 +136,9 @@ static int conclude(struct session *s, int r)
 	if (r != -ENODATA)
 		s->broken = true;
 	status = check_names(s);
-	if (status)
-		return status;
-	return session_report(s);
+	if (!status && s->plot)
+		status = write_plot(s);
+	return status ? status : session_report(s);
 }
 
 int cmd_replay(const struct cli *cli)

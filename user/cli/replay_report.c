@@ -290,6 +290,7 @@ int session_report(struct session *s)
 void session_fini(struct session *s)
 {
 	json_decref(s->telling);
+	replay_plot_free(s->plot);
 	compare_fini(&s->check);
 	compare_fini(&s->other);
 	replay_fini(&s->replay);

@@ -7,6 +7,7 @@
 
 #include "user/cli/cli.h"
 #include "user/cli/replay_compare.h"
+#include "user/cli/replay_plot.h"
 #include "user/cli/trace_file.h"
 #include "user/daemon/history.h"
 
@@ -19,6 +20,7 @@ struct session {
 	bool broken; /* the file is sound only up to where file.why says */
 	struct replay replay;
 	struct compare check, other; /* against the law as it was; with the settings */
+	struct replay_plot *plot; /* NULL: not wanted */
 	struct history told; /* decisions of `engine` not told yet */
 	json_t *telling; /* those told, for --json */
 	enum law_policy recorded_policy; /* of the first tick */

@@ -60,6 +60,7 @@ static const struct cli_option replay_options[] = {
 	{ "set", 's', "KEY=VALUE", CLI_WORD_NONE,
 	  "gamma, ceiling, reserve, burst or ENGINE.KEY; ',' between several" },
 	{ "engine", 'e', "NAME", CLI_WORD_NONE, "tell the decisions on this engine in words" },
+	{ "plot", 0, "FILE", CLI_WORD_FILE, "draw usage and targets as SVG" },
 };
 
 const struct cli_command cli_commands[] = {
