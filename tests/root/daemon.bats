@@ -213,6 +213,28 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "a heap that grows at once past its target takes clean cache, and is not killed" {
+	two_engines
+	fresh_file "$dir/data" 220
+	start_daemon
+	start_hog r b
+	start_hog h a
+	tell h anon 20
+	tell r loop "$dir/data"
+	full() { [ "$(usage_of "$parent/b")" -ge $((150 * 1048576)) ]; }
+	wait_for 40 full
+	tell h anon 120 # in one go: no tick comes between
+	kill -0 "$hog_h"
+	[ "$(engine a .oom_kills)" = 0 ]
+	[ "$(usage_of "$parent/a")" -ge $((140 * 1048576)) ]
+	[ "$(usage_of "$parent")" -le $((256 * 1048576)) ]
+	caught_up() { [ "$(engine a .target_bytes)" -ge $((140 * 1048576)) ]; }
+	[ "$(wc -l </proc/swaps)" -gt 1 ] || wait_for 5 caught_up
+	targets_fit
+	tell r stop
+}
+
+# bats test_tags=guest
 @test "memory that was given back is lent to the engine that needs it" {
 	two_engines
 	fresh_file "$dir/data" 180

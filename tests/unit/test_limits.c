@@ -36,9 +36,9 @@ static void check_order(const struct limits_input *in, const struct cg_limits *l
 	uint64_t least = in->unreclaimable_bytes;
 
 	for (int w = 0; w < CG_LIMIT_COUNT; w++)
-		if (l->bytes[w] != BYTES_NO_LIMIT && (in->soft || w == CG_LIMIT_MAX))
+		if (l->bytes[w] != BYTES_NO_LIMIT && (in->mode == LIMITS_SOFT || w == CG_LIMIT_MAX))
 			assert_int_equal(l->bytes[w] % LAW_PAGE_BYTES, 0);
-	if (in->soft) {
+	if (in->mode == LIMITS_SOFT) {
 		assert_true(l->bytes[CG_LIMIT_MIN] <= l->bytes[CG_LIMIT_LOW]);
 		assert_true(l->bytes[CG_LIMIT_LOW] <= l->bytes[CG_LIMIT_HIGH]);
 		assert_true(l->bytes[CG_LIMIT_LOW] <= l->bytes[CG_LIMIT_MAX]);
@@ -53,7 +53,7 @@ static void limits_are_ordered_whatever_comes_in(void **state)
 {
 	for (int i = 0; i < 2000000; i++) {
 		struct limits_input in = {
-			.soft = next_random() & 1,
+			.mode = (enum limits_mode)(next_random() % 3),
 			.stream = next_random() & 1,
 			.spare_high = next_random() % 8 == 0,
 			.target_bytes = random_bytes(),
@@ -76,7 +76,7 @@ static void limits_are_ordered_whatever_comes_in(void **state)
 
 static struct limits_input reader(void)
 {
-	return (struct limits_input){ .soft = true,
+	return (struct limits_input){ .mode = LIMITS_SOFT,
 				      .target_bytes = 400 * MIB,
 				      .min_bytes = 16 * MIB,
 				      .max_bytes = 900 * MIB,
@@ -127,7 +127,7 @@ static void a_hard_target_is_the_limit_and_nothing_else_is_touched(void **state)
 	struct limits_input in = reader();
 	struct cg_limits l;
 
-	in.soft = false;
+	in.mode = LIMITS_HARD;
 	in.origin.bytes[CG_LIMIT_LOW] = 3 * MIB;
 	limits_want(&in, &l);
 	assert_int_equal(l.bytes[CG_LIMIT_MAX], 400 * MIB);
@@ -138,13 +138,32 @@ static void a_hard_target_is_the_limit_and_nothing_else_is_touched(void **state)
 	assert_true(l.bytes[CG_LIMIT_MAX] >= 500 * MIB + limits_headroom(500 * MIB));
 }
 
+static void what_cannot_be_reclaimed_gets_a_backstop_not_its_target(void **state)
+{
+	struct limits_input in = reader();
+	struct cg_limits l;
+
+	in.mode = LIMITS_BACKSTOP;
+	in.unreclaimable_bytes = 380 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 792 * MIB);
+	in.max_bytes = 600 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 600 * MIB);
+	assert_true(limits_is_heap(51, 100));
+	assert_false(limits_is_heap(50, 100));
+	assert_false(limits_is_heap(0, 0));
+}
+
 static void claims_and_room(void **state)
 {
 	struct cg_limits l = { { 1 * MIB, 50 * MIB, BYTES_NO_LIMIT, BYTES_NO_LIMIT } };
 
-	assert_int_equal(limits_claim(true, false, &l, 80 * MIB), 50 * MIB);
-	assert_int_equal(limits_claim(false, false, &l, 80 * MIB), BYTES_NO_LIMIT);
-	assert_int_equal(limits_claim(false, true, &l, 80 * MIB), 80 * MIB);
+	assert_int_equal(limits_claim(LIMITS_SOFT, false, &l, 60 * MIB, 80 * MIB), 50 * MIB);
+	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 60 * MIB, 80 * MIB), BYTES_NO_LIMIT);
+	assert_int_equal(limits_claim(LIMITS_HARD, true, &l, 60 * MIB, 80 * MIB), 80 * MIB);
+	assert_int_equal(limits_claim(LIMITS_BACKSTOP, false, &l, 60 * MIB, 80 * MIB), 80 * MIB);
+	assert_int_equal(limits_claim(LIMITS_BACKSTOP, false, &l, 90 * MIB, 80 * MIB), 90 * MIB);
 	assert_int_equal(limits_room(100 * MIB, 5 * MIB, 50 * MIB), 45 * MIB);
 	assert_int_equal(limits_room(100 * MIB, 5 * MIB, BYTES_NO_LIMIT), 0);
 	assert_int_equal(limits_room(4 * MIB, 5 * MIB, 0), 0);
@@ -158,6 +177,7 @@ int main(void)
 		cmocka_unit_test(a_stream_is_capped_at_its_target),
 		cmocka_unit_test(an_anonymous_engine_has_no_high),
 		cmocka_unit_test(a_hard_target_is_the_limit_and_nothing_else_is_touched),
+		cmocka_unit_test(what_cannot_be_reclaimed_gets_a_backstop_not_its_target),
 		cmocka_unit_test(claims_and_room),
 	};
 

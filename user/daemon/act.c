@@ -109,7 +109,7 @@ static void plan(struct daemon *d, struct engine *e, uint64_t floors_bytes, uint
 	const struct law_engine *l = &d->law_engine[e->slot];
 	uint64_t own_floor = max_u64(l->min_bytes, s->unreclaimable_bytes);
 	struct limits_input in = {
-		.soft = e->soft,
+		.mode = engine_mode(e),
 		.stream = d->decision[e->slot].stream,
 		.spare_high = now_ns < e->freeze.spare_until_ns,
 		.target_bytes = d->decision[e->slot].target_bytes,
@@ -180,6 +180,10 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 				set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
 	if (e->status != ENGINE_ACTIVE || want <= have)
 		return room;
+	if (e->backstop) { /* held by the parent: it takes no room */
+		set_now(d, e, key, want);
+		return room;
+	}
 	grant = min_u64(want - have, room) & ~(LAW_PAGE_BYTES - 1);
 	if (!grant)
 		return room;
@@ -201,8 +205,8 @@ static void set_release(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	const struct law_sample *s = &d->sample[e->slot];
 	uint64_t target = d->decision[e->slot].target_bytes;
-	uint64_t release = e->soft ? sat_sub_u64(s->unreclaimable_bytes, target)
-				   : sat_sub_u64(s->usage_bytes, target);
+	uint64_t release = e->soft || e->backstop ? sat_sub_u64(s->unreclaimable_bytes, target)
+						  : sat_sub_u64(s->usage_bytes, target);
 
 	if (release && !e->release_bytes)
 		e->release_deadline_ns = now_ns + RELEASE_WITHIN_NS;
@@ -225,6 +229,9 @@ void act_all(struct daemon *d, uint64_t now_ns)
 			continue;
 		if (e->soft)
 			watch_freeze(d, e, now_ns);
+		e->backstop =
+		    e->held_by_parent && limits_is_heap(d->sample[e->slot].unreclaimable_bytes,
+							d->sample[e->slot].usage_bytes);
 		floors += max_u64(d->law_engine[e->slot].min_bytes,
 				  d->sample[e->slot].unreclaimable_bytes);
 		active++;
@@ -238,8 +245,10 @@ void act_all(struct daemon *d, uint64_t now_ns)
 	}
 	for_each_engine (d, e)
 		if (e->status == ENGINE_ACTIVE)
-			claims = sat_add_u64(claims, limits_claim(e->soft, e->manual, &e->actual,
-								  d->sample[e->slot].usage_bytes));
+			claims =
+			    sat_add_u64(claims, limits_claim(engine_mode(e), e->manual, &e->actual,
+							     d->decision[e->slot].target_bytes,
+							     d->sample[e->slot].usage_bytes));
 	room = limits_room(d->ceiling_bytes, d->params.reserve_bytes, claims);
 	/* Begin with another one each time, so that scarce room goes round. */
 	for (uint32_t i = 0; i < n; i++) {

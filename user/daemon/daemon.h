@@ -60,6 +60,8 @@ struct engine {
 	bool was_active;
 
 	bool soft; /* targets are protection (memory.low) under the parent's ceiling */
+	bool held_by_parent; /* no protection here, but the parent's limit is the ceiling */
+	bool backstop; /* and it cannot be reclaimed: see limits.h */
 	bool manual;
 	struct cg_limits wanted; /* what act last asked for */
 	struct cg_limits actual; /* what the kernel held when last read */
@@ -173,6 +175,11 @@ bool engine_path_is_below(const char *path, const char *above);
  */
 void origin_intend(struct daemon *d, struct engine_origin *o);
 bool origin_is_of(const struct engine_origin *o, uint64_t cgroup_id);
+static inline enum limits_mode engine_mode(const struct engine *e)
+{
+	return e->soft ? LIMITS_SOFT : e->backstop ? LIMITS_BACKSTOP : LIMITS_HARD;
+}
+
 bool engine_is_made_by_us(const struct daemon *d, const struct engine *e);
 
 /* -- the common parent (parent.c) -- */

@@ -100,9 +100,9 @@ void engines_refresh_law(struct daemon *d)
 			.stall_target_ppm = (uint32_t)e->conf->stall_target_ppm,
 			.active = e->status == ENGINE_ACTIVE,
 			.manual = e->manual,
-			.manual_bytes =
-			    limits_claim(e->soft, true, &e->actual, d->sample[i].usage_bytes),
-			.hard = !e->soft,
+			.manual_bytes = limits_claim(engine_mode(e), true, &e->actual, 0,
+						     d->sample[i].usage_bytes),
+			.hard = engine_mode(e) == LIMITS_HARD,
 		};
 	}
 }
@@ -135,10 +135,13 @@ static void watch_pressure(struct daemon *d, struct engine *e)
 /* Soft targets need memory.low and the ceiling on a parent above the engine. */
 static void choose_mode(struct daemon *d, struct engine *e)
 {
-	bool can = d->abilities->has_low && d->parent && d->parent_ceiling &&
-		   engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
+	bool below = d->parent && d->parent_ceiling &&
+		     engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
+	bool can = below && d->abilities->has_low;
 
 	e->soft = can && e->conf->limit == CONFIG_LIMIT_SOFT;
+	e->held_by_parent = below && !can && e->conf->limit == CONFIG_LIMIT_SOFT;
+	e->backstop = false;
 	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
 		log_warn("engine=%s event=soft_unavailable detail=\"%s\"", e->name,
 			 d->abilities->has_low
@@ -169,7 +172,7 @@ static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 {
 	struct law_engine_state *ls = &d->law_state->engine[e->slot];
 	bool ours = origin_is_of(&e->origin, engine_id_of(e));
-	uint64_t held;
+	uint64_t held, usage;
 
 	memset(ls, 0, sizeof(*ls));
 	if (ours && e->origin.cgroup_id == 0) {
@@ -184,6 +187,9 @@ static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 		d->state_dirty = true;
 	}
 	held = e->actual.bytes[e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX];
+	/* It may have been a backstop, which says nothing about the target. */
+	if (e->held_by_parent && cg_node_usage(e->node, &usage) == 0)
+		held = min_u64(held, sat_add_u64(usage, max_u64(usage / 4, 8 * MIB)));
 	if (ours && held && held != BYTES_NO_LIMIT) {
 		ls->target_bytes = held;
 		log_info("engine=%s event=adopted target=%llu", e->name, (unsigned long long)held);

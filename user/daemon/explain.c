@@ -20,7 +20,12 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 {
 	const struct law_estimate *est = &d->estimate[e->slot];
 	char usage[16], target[16], buf[CONFIG_PATH_MAX + 64];
-	const char *mode = e->soft ? "protected up to" : "limited to";
+	static const char *const modes[] = {
+		[LIMITS_HARD] = "limited to",
+		[LIMITS_SOFT] = "protected up to",
+		[LIMITS_BACKSTOP] = "meant to keep to",
+	};
+	const char *mode = modes[engine_mode(e)];
 
 	if (e->status != ENGINE_ACTIVE) {
 		snprintf(buf, sizeof(buf), "Its cgroup %s does not exist%s.", e->conf->cgroup,

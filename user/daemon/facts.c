@@ -121,6 +121,11 @@ static json_t *engine_demand(const struct law_demand *demand)
 
 json_t *facts_engine(const struct daemon *d, const struct engine *e)
 {
+	static const char *const modes[] = {
+		[LIMITS_HARD] = "hard",
+		[LIMITS_SOFT] = "soft",
+		[LIMITS_BACKSTOP] = "backstop",
+	};
 	bool active = e->status == ENGINE_ACTIVE;
 	json_t *o = json_object();
 
@@ -128,7 +133,7 @@ json_t *facts_engine(const struct daemon *d, const struct engine *e)
 	set_text(o, "group", d->config->group[e->conf->group].name);
 	set_text(o, "cgroup", e->conf->cgroup);
 	set_text(o, "state", state_name(e));
-	set_text(o, "mode", e->soft ? "soft" : "hard");
+	set_text(o, "mode", modes[engine_mode(e)]);
 	set(o, "weight", e->conf->weight);
 	set_text(o, "level", active ? level_name(e->level.level) : "unknown");
 	set(o, "score_ppm", active ? e->level.score_ppm : 0);

@@ -43,16 +43,24 @@ static uint64_t cap_of(const struct limits_input *in)
 			   max_u64(in->target_bytes >> CAP_SLACK_SHIFT, CAP_SLACK_MIN));
 }
 
+/* A leaking engine meets this before the parent's limit, and is the one that is killed. In whole
+ * MiB, so that it does not follow every page of the others. */
+static uint64_t backstop_of(const struct limits_input *in)
+{
+	uint64_t backstop = sat_sub_u64(in->ceiling_bytes, in->others_floor_bytes);
+
+	backstop = (backstop - backstop / 100) & ~(MIB - 1);
+	return max_u64(page_down(min_u64(backstop, in->max_bytes)), least_limit(in));
+}
+
 static void want_soft(const struct limits_input *in, struct cg_limits *ret)
 {
 	uint64_t least = least_limit(in);
-	uint64_t backstop = sat_sub_u64(in->ceiling_bytes, in->others_floor_bytes);
 	uint64_t share = in->ceiling_bytes / FLOOR_SHARE / max_u64(in->engines, 1);
 
-	backstop -= backstop / 100;
 	ret->bytes[CG_LIMIT_MIN] = page_down(min_u64(in->min_bytes, share));
 	ret->bytes[CG_LIMIT_LOW] = page_down(in->target_bytes);
-	ret->bytes[CG_LIMIT_MAX] = max_u64(page_down(min_u64(backstop, in->max_bytes)), least);
+	ret->bytes[CG_LIMIT_MAX] = backstop_of(in);
 	ret->bytes[CG_LIMIT_HIGH] = max_u64(page_down(cap_of(in)), least);
 	/* A cap above the backstop caps nothing. */
 	if (ret->bytes[CG_LIMIT_HIGH] > ret->bytes[CG_LIMIT_MAX])
@@ -64,20 +72,30 @@ static void want_soft(const struct limits_input *in, struct cg_limits *ret)
 
 void limits_want(const struct limits_input *in, struct cg_limits *ret)
 {
-	if (in->soft) {
+	if (in->mode == LIMITS_SOFT) {
 		want_soft(in, ret);
 		return;
 	}
 	*ret = in->origin;
-	ret->bytes[CG_LIMIT_MAX] = max_u64(page_down(in->target_bytes), least_limit(in));
+	ret->bytes[CG_LIMIT_MAX] = in->mode == LIMITS_BACKSTOP
+				       ? backstop_of(in)
+				       : max_u64(page_down(in->target_bytes), least_limit(in));
 }
 
-uint64_t limits_claim(bool soft, bool manual, const struct cg_limits *actual, uint64_t usage_bytes)
+bool limits_is_heap(uint64_t unreclaimable_bytes, uint64_t usage_bytes)
 {
-	if (soft)
+	return unreclaimable_bytes > usage_bytes / 2;
+}
+
+uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,
+		      uint64_t target_bytes, uint64_t usage_bytes)
+{
+	if (mode == LIMITS_SOFT)
 		return actual->bytes[CG_LIMIT_LOW];
 	if (manual)
 		return min_u64(actual->bytes[CG_LIMIT_MAX], max_u64(usage_bytes, LAW_PAGE_BYTES));
+	if (mode == LIMITS_BACKSTOP)
+		return max_u64(target_bytes, usage_bytes);
 	return actual->bytes[CG_LIMIT_MAX];
 }
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From targets to cgroup limits: pure. Two modes per engine.
+ * From targets to cgroup limits: pure. Three modes per engine.
  *
  * soft (v2, under the common parent whose memory.max is the ceiling): the target is memory.low,
  * memory.high a loose cap for file engines and the target itself for streams, memory.max a backstop
  * that makes a leaking engine meet its own limit before the parent's. Why: law.md, "Actuators".
  * hard (hybrid, `limit = hard`, engines without a common parent): the target is the limit.
+ * backstop (hybrid, under the common parent, an engine that cannot be reclaimed): a limit at the
+ * target could only kill it. Its limit is the same backstop as in soft mode; when it grows past its
+ * target the parent's limit holds, and takes back its neighbours' cache until the law has caught
+ * up.
  */
 #ifndef BAROSTAT_DAEMON_LIMITS_H
 #define BAROSTAT_DAEMON_LIMITS_H
@@ -19,8 +23,10 @@
  * for a few pages of growth between two ticks: 1/32 of it, at least 2 MiB. */
 uint64_t limits_headroom(uint64_t unreclaimable_bytes);
 
+enum limits_mode { LIMITS_HARD, LIMITS_SOFT, LIMITS_BACKSTOP };
+
 struct limits_input {
-	bool soft;
+	enum limits_mode mode;
 	bool stream; /* the law caps it at its target */
 	bool spare_high; /* the freeze watchdog lifted memory.high */
 	uint64_t target_bytes, min_bytes, max_bytes; /* of the law and the operator */
@@ -37,9 +43,14 @@ struct limits_input {
  */
 void limits_want(const struct limits_input *in, struct cg_limits *ret);
 
-/* What an engine holds of the ceiling while `actual` is in force: its protection (soft) or its
- * limit (hard). A manual engine without a limit holds what it uses. */
-uint64_t limits_claim(bool soft, bool manual, const struct cg_limits *actual, uint64_t usage_bytes);
+/* Whether reclaim could take less than half of what an engine uses. */
+bool limits_is_heap(uint64_t unreclaimable_bytes, uint64_t usage_bytes);
+
+/* What an engine holds of the ceiling while `actual` is in force: its protection (soft), its limit
+ * (hard), or the larger of its target and what it uses (backstop). A manual engine without a limit
+ * holds what it uses. */
+uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,
+		      uint64_t target_bytes, uint64_t usage_bytes);
 
 /* How much more may be handed out now: ceiling - reserve - claims, 0 when nothing. */
 uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes);

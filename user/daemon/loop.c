@@ -51,8 +51,9 @@ static void note_given(struct daemon *d)
 	/* Soft targets are protection: what was given is the target, not the loose cap. */
 	for_each_engine (d, e)
 		d->given_bytes[e->slot] =
-		    e->soft ? d->decision[e->slot].target_bytes
-			    : min_u64(e->actual.bytes[CG_LIMIT_MAX], d->ceiling_bytes);
+		    engine_mode(e) != LIMITS_HARD
+			? d->decision[e->slot].target_bytes
+			: min_u64(e->actual.bytes[CG_LIMIT_MAX], d->ceiling_bytes);
 }
 
 struct law_host daemon_law_host(struct daemon *d)

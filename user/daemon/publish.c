@@ -78,7 +78,8 @@ static void slot_limits(const struct daemon *d, struct engine *e, struct page_sl
 
 	v->target_bytes = dec->target_bytes;
 	/* During a transfer the kernel still holds the old limit: never promise more than it. */
-	v->budget_bytes = e->soft ? dec->target_bytes : min_u64(dec->target_bytes, limit);
+	v->budget_bytes =
+	    engine_mode(e) != LIMITS_HARD ? dec->target_bytes : min_u64(dec->target_bytes, limit);
 	v->limit_bytes = limit;
 	v->low_bytes = e->actual.bytes[CG_LIMIT_LOW];
 	v->high_bytes = e->actual.bytes[CG_LIMIT_HIGH];
@@ -134,7 +135,7 @@ static void publish_engine(struct daemon *d, struct engine *e, uint64_t now_ns)
 	v.state = e->manual ? BARO_SLOT_MANUAL : BARO_SLOT_ACTIVE;
 	v.level = (enum baro_level)(BARO_LEVEL_NORMAL + e->level.level);
 	v.score_ppm = e->level.score_ppm;
-	v.flags = (e->soft ? 0u : BARO_SLOT_FLAG_HARD) |
+	v.flags = (engine_mode(e) != LIMITS_HARD ? 0u : BARO_SLOT_FLAG_HARD) |
 		  (dec->stream ? BARO_SLOT_FLAG_STREAM : 0u) |
 		  (est->at_limit ? BARO_SLOT_FLAG_AT_LIMIT : 0u);
 	v.reason = dec->reason;
