@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/common/cleanup.h"
 #include "user/sim/sim.h"
 
 #define RELEASE_AFTER_NS (300 * SIM_MS)
@@ -37,7 +38,9 @@ struct sim_alias {
 	struct sim_alias *next;
 	uint32_t keys;
 	double skew;
-	uint32_t *threshold, *other;
+	struct sim_alias_slot {
+		uint32_t threshold, other;
+	} slot[]; /* together: a draw touches one cache line */
 };
 
 static struct sim_alias *aliases;
@@ -48,8 +51,6 @@ void sim_alias_free(void)
 		struct sim_alias *a = aliases;
 
 		aliases = a->next;
-		free(a->threshold);
-		free(a->other);
 		free(a);
 	}
 }
@@ -67,14 +68,14 @@ static void alias_fill(struct sim_alias *a, double *weight, uint32_t *stack)
 			stack[low++] = i;
 		else
 			stack[--high] = i;
-		a->threshold[i] = UINT32_MAX;
-		a->other[i] = i;
+		a->slot[i].threshold = UINT32_MAX;
+		a->slot[i].other = i;
 	}
 	while (low > 0 && high < n) {
 		uint32_t s = stack[--low], b = stack[high];
 
-		a->threshold[s] = (uint32_t)(weight[s] * UINT32_MAX);
-		a->other[s] = b;
+		a->slot[s].threshold = (uint32_t)(weight[s] * UINT32_MAX);
+		a->slot[s].other = b;
 		weight[b] -= 1 - weight[s];
 		if (weight[b] < 1) {
 			high++;
@@ -85,27 +86,25 @@ static void alias_fill(struct sim_alias *a, double *weight, uint32_t *stack)
 
 static const struct sim_alias *alias_get(uint32_t keys, double skew)
 {
+	_cleanup_free_ double *weight = NULL;
+	_cleanup_free_ uint32_t *stack = NULL;
 	struct sim_alias *a;
-	double *weight = calloc(keys, sizeof(*weight));
-	uint32_t *stack = calloc(keys, sizeof(*stack));
 
 	for (a = aliases; a; a = a->next)
 		if (a->keys == keys && a->skew == skew)
-			break;
-	if (!a && weight && stack) {
-		a = calloc(1, sizeof(*a));
-		if (a) {
-			a->keys = keys;
-			a->skew = skew;
-			a->threshold = calloc(keys, sizeof(uint32_t));
-			a->other = calloc(keys, sizeof(uint32_t));
-			alias_fill(a, weight, stack);
-			a->next = aliases;
-			aliases = a;
-		}
+			return a;
+	weight = calloc(keys, sizeof(*weight));
+	stack = calloc(keys, sizeof(*stack));
+	a = calloc(1, sizeof(*a) + keys * sizeof(*a->slot));
+	if (!weight || !stack || !a) {
+		free(a);
+		return NULL;
 	}
-	free(weight);
-	free(stack);
+	a->keys = keys;
+	a->skew = skew;
+	alias_fill(a, weight, stack);
+	a->next = aliases;
+	aliases = a;
 	return a;
 }
 
@@ -114,7 +113,7 @@ static uint32_t alias_draw(const struct sim_alias *a, struct sim_rng *r)
 	uint64_t x = sim_random(r);
 	uint32_t i = (uint32_t)(((x >> 32) * (uint64_t)a->keys) >> 32);
 
-	return (uint32_t)x < a->threshold[i] ? i : a->other[i];
+	return (uint32_t)x < a->slot[i].threshold ? i : a->slot[i].other;
 }
 
 /* -- schedule -- */
