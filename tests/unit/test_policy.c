@@ -330,6 +330,89 @@ static void an_urgent_wake_takes_nothing_that_is_in_use(void **state)
 	host_free(h);
 }
 
+/* A heap beside an engine whose cache takes all there is, and would take more. */
+static struct host *heap_beside_cache(void)
+{
+	struct host *h = host_new(2);
+
+	h->heap[0] = true;
+	h->sample[0].usage_bytes = 100 * MIB;
+	h->thrash_pages[1] = 8 * BUCKET / LAW_PAGE_BYTES;
+	ticks(h, 200);
+	assert_true(target(h, 1) > CEILING - 110 * MIB);
+	return h;
+}
+
+static void a_growing_heap_takes_a_neighbours_cache_before_it_meets_its_limit(void **state)
+{
+	struct host *h = heap_beside_cache();
+
+	for (uint64_t i = 1; i < 30; i++) {
+		uint64_t grown = h->sample[0].usage_bytes + law_min(i, 10) * MIB;
+
+		assert_true(grown <= target(h, 0)); /* it would be killed here */
+		h->sample[0].usage_bytes = grown;
+		tick(h);
+		assert_true(total(h) <= CEILING);
+	}
+	host_free(h);
+}
+
+static void what_a_heap_grew_towards_does_not_go_back_and_forth(void **state)
+{
+	struct host *h = heap_beside_cache();
+	uint64_t before;
+	int rises = 0;
+
+	for (int i = 0; i < 10; i++) {
+		h->sample[0].usage_bytes += 10 * MIB;
+		tick(h);
+	}
+	for (int i = 0; i < 50; i++) {
+		before = target(h, 0);
+		tick(h);
+		rises += target(h, 0) > before;
+	}
+	assert_int_equal(rises, 0);
+	host_free(h);
+}
+
+static void a_heap_at_a_hard_limit_keeps_what_it_lately_used_for_a_while(void **state)
+{
+	for (int hard = 0; hard < 2; hard++) {
+		struct host *h = heap_beside_cache();
+
+		h->engine[0].hard = hard;
+		for (int i = 0; i < 20; i++) {
+			h->sample[0].usage_bytes += 10 * MIB;
+			tick(h);
+		}
+		h->sample[0].usage_bytes = 100 * MIB;
+		ticks(h, 50);
+		if (hard) /* it may be back at 300 MiB within a tick */
+			assert_true(target(h, 0) > 250 * MIB);
+		ticks(h, 2000);
+		assert_true(target(h, 0) < 150 * MIB);
+		host_free(h);
+	}
+}
+
+static void an_urgent_wake_gives_a_heap_the_cheapest_cache(void **state)
+{
+	struct host *h = heap_beside_cache();
+	uint64_t before;
+
+	h->sample[0].usage_bytes = target(h, 0);
+	before = target(h, 1);
+	h->urgent = 0;
+	tick(h);
+	assert_true(target(h, 0) > h->decision[0].before_bytes);
+	assert_true(target(h, 1) < before);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_DONATE);
+	assert_true(total(h) <= CEILING);
+	host_free(h);
+}
+
 static void a_foreign_limit_is_kept_and_the_rest_adapts(void **state)
 {
 	struct host *h = host_new(3);
@@ -651,6 +734,10 @@ int main(void)
 		cmocka_unit_test(floors_that_do_not_fit_let_nothing_grow),
 		cmocka_unit_test(an_urgent_wake_grants_idle_memory_to_that_engine_alone),
 		cmocka_unit_test(an_urgent_wake_takes_nothing_that_is_in_use),
+		cmocka_unit_test(an_urgent_wake_gives_a_heap_the_cheapest_cache),
+		cmocka_unit_test(a_heap_at_a_hard_limit_keeps_what_it_lately_used_for_a_while),
+		cmocka_unit_test(a_growing_heap_takes_a_neighbours_cache_before_it_meets_its_limit),
+		cmocka_unit_test(what_a_heap_grew_towards_does_not_go_back_and_forth),
 		cmocka_unit_test(a_foreign_limit_is_kept_and_the_rest_adapts),
 		cmocka_unit_test(who_has_not_used_what_it_has_gets_no_more),
 		cmocka_unit_test(a_grant_is_called_a_grant),

@@ -153,6 +153,9 @@ static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	static const enum cg_limit slow[] = { CG_LIMIT_HIGH, CG_LIMIT_MAX };
 
+	/* What could not be reclaimed then, the engine has given back by itself since. */
+	if (d->sample[e->slot].usage_bytes < e->learned_floor_bytes / 16 * 15)
+		e->learned_until_ns = 0;
 	/* Protection down first: what is no longer protected can be reclaimed. */
 	for (int w = CG_LIMIT_MIN; w <= CG_LIMIT_LOW; w++)
 		if (e->soft && e->wanted.bytes[w] < e->actual.bytes[w])

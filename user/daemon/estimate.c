@@ -9,6 +9,7 @@
 #include "user/daemon/law_internal.h"
 
 #define TAU_RATE_NS        (1750 * LAW_MS) /* 1/8 at 250 ms */
+#define TAU_RISE_NS        (100 * LAW_MS) /* of usage that grows faster than before */
 #define TAU_KAPPA_NS       (375 * LAW_MS)
 #define TAU_PARALLELISM_NS (16 * LAW_S)
 #define TAU_SAMPLES_NS     (3750 * LAW_MS)
@@ -267,7 +268,9 @@ static void usage_update(struct law_estimate *e, const struct interval *iv,
 			 const struct law_sample *is, uint64_t limit_bytes)
 {
 	int64_t velocity = velocity_of(is->usage_bytes, e->last.usage_bytes, iv->dt_ns);
-	int64_t alpha = (int64_t)law_alpha(iv->dt_ns, TAU_RATE_NS);
+	/* a rise is believed sooner than its end: what grows meets its limit within moments */
+	uint64_t tau_ns = velocity > e->usage_velocity_bytes_per_s ? TAU_RISE_NS : TAU_RATE_NS;
+	int64_t alpha = (int64_t)law_alpha(iv->dt_ns, tau_ns);
 	uint64_t room = law_less(limit_bytes, is->usage_bytes);
 	uint64_t step = e->bucket_bytes;
 

@@ -6,12 +6,13 @@
  */
 #include "user/daemon/law_internal.h"
 
-#define HEADROOM_PART     64 /* of unreclaimable memory, kept above it */
-#define HEADROOM_AHEAD_NS (500 * LAW_MS) /* growth looked ahead for */
-#define HEADROOM_MAX_PART 10 /* of the ceiling */
-#define GRANT_PART        8 /* of usage, at once to who meets its limit */
-#define IDLE_AHEAD_NS     (2 * LAW_S) /* what an engine will fill in this time is not idle */
-#define PLAN_NS           (90 * LAW_MS)
+#define HEADROOM_PART      64 /* of unreclaimable memory, kept above it */
+#define HEADROOM_AHEAD_NS  (500 * LAW_MS) /* growth looked ahead for */
+#define HEADROOM_MAX_PART  10 /* of the ceiling ... */
+#define HEADROOM_HARD_PART 4 /* ... and at a hard limit, where too little kills */
+#define GRANT_PART         8 /* of usage, at once to who meets its limit */
+#define IDLE_AHEAD_NS      (2 * LAW_S) /* what an engine will fill in this time is not idle */
+#define PLAN_NS            (90 * LAW_MS)
 
 static bool divides(const struct plan_engine *e)
 {
@@ -88,8 +89,28 @@ static uint64_t demand_of(const struct plan *p, uint32_t i)
 		return e->lo;
 	if (e->anon && velocity > 0)
 		headroom += law_pages((uint64_t)velocity) / (LAW_S / HEADROOM_AHEAD_NS);
-	headroom = law_min(headroom, p->w->available / HEADROOM_MAX_PART);
+	headroom = law_min(headroom, p->w->available / (p->engine[i].hard ? HEADROOM_HARD_PART
+									  : HEADROOM_MAX_PART));
 	return law_clamp(e->fixed + headroom, e->lo, e->hi);
+}
+
+/*
+ * What a heap is about to fill is not for others, or it would go back and forth. At a hard limit
+ * it would also be killed before any tick, so there it keeps what it lately used, until forgotten.
+ */
+static void raise_heap_floors(const struct plan *p)
+{
+	for (uint32_t i = 0; i < p->w->n; i++) {
+		struct plan_engine *e = &p->w->engine[i];
+		uint64_t keep = demand_of(p, i);
+
+		if (!divides(e) || !e->anon)
+			continue;
+		if (p->engine[i].hard)
+			keep = law_max(law_max(keep, e->usage),
+				       law_pages(p->estimate[i].memory.anon_peak_bytes));
+		e->floor = law_min(law_max(e->floor, keep), e->hi);
+	}
 }
 
 /*
@@ -107,8 +128,9 @@ static uint64_t idle_of(const struct plan *p, uint32_t i)
 		keep += law_pages((uint64_t)velocity) * (IDLE_AHEAD_NS / LAW_MS) / (LAW_S / LAW_MS);
 	if (!divides(e) || e->before == 0 || e->moved > 0)
 		return 0;
+	/* usage is of this moment; how much of it is unreclaimable may be a sample older */
 	if (e->anon)
-		keep = law_max(e->lo, demand_of(p, i));
+		keep = law_max(e->floor, e->usage + law_less(demand_of(p, i), e->fixed));
 	return law_less(e->target, keep);
 }
 
@@ -183,9 +205,12 @@ static void charge(const struct plan *p)
 		room -= got;
 		if (got < demand)
 			got += take_idle(p, demand - got, i);
+		/* a heap cannot wait for evidence: at a hard limit it is killed, not slowed down */
+		if (e->anon)
+			must = demand;
 		if (got < must)
 			got += law_plan_take(p, must - got, i);
-		give(e, got, must > 0 ? LAW_REASON_FLOOR : LAW_REASON_BURST);
+		give(e, got, e->target < e->lo ? LAW_REASON_FLOOR : LAW_REASON_BURST);
 	}
 }
 
@@ -250,7 +275,10 @@ static void grant_free(const struct plan *p)
 			     LAW_REASON_BURST);
 }
 
-/* The loop was woken by a stall: what is free, idle or streamed through goes to that engine. */
+/*
+ * The loop was woken by a stall: what is free, idle or streamed through goes to that engine, and to
+ * one that cannot be reclaimed the cheapest cache too.
+ */
 static void grant_urgent(const struct plan *p)
 {
 	struct law_workspace *w = p->w;
@@ -265,6 +293,9 @@ static void grant_urgent(const struct plan *p)
 	got += take_idle(p, ask - got, p->urgent);
 	if (got < ask)
 		got += take_streams(p, ask - got);
+	/* a neighbour's cache can be read again, a heap that finds no page is killed */
+	if (got < ask && e->anon)
+		got += law_plan_take(p, ask - got, p->urgent);
 	give(e, got, LAW_REASON_BURST);
 }
 
@@ -286,6 +317,7 @@ void law_marginal(const struct plan *p)
 {
 	law_first_targets(p);
 	law_bound_flows(p);
+	raise_heap_floors(p);
 	if (p->urgent < p->n) {
 		grant_urgent(p);
 		return;
