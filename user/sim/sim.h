@@ -4,6 +4,9 @@
  * ceiling, sensed as the daemon senses them, steered by the law's own object files. Deterministic
  * for a seed. Sizes in pages unless a name says otherwise, times in ns of simulated time.
  *
+ * Not thread-safe: zipf tables and measured throughputs are kept between runs, until
+ * sim_alias_free() and sim_oracle_free().
+ *
  * What it leaves out: eviction costs no time, file pages are clean, LRU is exact, engines do not
  * share a disk.
  */
