@@ -90,7 +90,7 @@ static void words_stay_within_their_buffer(void **state)
 		assert_int_equal(buf[n], 'x');
 	}
 	/* all clamps at once fit what callers have */
-	has(buf, "ceiling, step].");
+	has(buf, "step, wanted].");
 }
 
 static void json_has_every_input(void **state)

@@ -110,6 +110,28 @@ static void host_configure(struct host *h)
 	}
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* What an engine says; absurd hosts have engines that say anything. */
+static void host_demand(struct host *h, uint32_t i)
+{
+	struct law_sample *s = &h->sample[i];
+
+	if (one_in(h, 2)) {
+		s->demand = (struct law_demand){ 0 };
+		return;
+	}
+	s->demand.clients = (uint32_t)any(h, 1);
+	s->demand.hint = (uint32_t)any(h, below(h, LAW_HINT_COUNT));
+	s->demand.reclaimable_bytes = any(h, pages_of(h, 64 * MIB));
+	s->demand.wanted_bytes = any(h, one_in(h, 2) ? 0 : pages_of(h, 1024 * MIB));
+	s->demand.grant_epoch = any(h, s->demand.grant_epoch + below(h, 2));
+	s->demand.ack_epoch = any(h, less(s->demand.grant_epoch, below(h, 3)));
+}
+
 /* Plausible activity: counters that grow, usage near the target. */
 static void host_sample(struct host *h)
 {
@@ -126,6 +148,7 @@ static void host_sample(struct host *h)
 		if (one_in(h, 3))
 			s->unreclaimable_bytes =
 			    any(h, pages_of(h, h->params.ceiling_bytes % CAP / (2 * h->n)));
+		host_demand(h, i);
 		s->limit_hits += any(h, below(h, 3));
 		s->pgsteal += pages * below(h, 3);
 		s->evictions += pages;
@@ -205,11 +228,6 @@ static uint64_t max_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 struct bounds {
 	uint64_t lo, hi, fixed;
 };
@@ -231,6 +249,19 @@ static bool divides(const struct host *h, uint32_t i)
 	return h->engine[i].active && !h->engine[i].manual;
 }
 
+/* Only who listens is asked, for whole pages, and by when. */
+static void check_requests(const struct host *h)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct law_decision *d = &h->decision[i];
+
+		assert_int_equal(d->release_bytes % LAW_PAGE_BYTES, 0);
+		assert_int_equal(d->release_bytes > 0, d->release_by_ns > 0);
+		if (!divides(h, i) || !h->sample[i].demand.clients)
+			assert_int_equal(d->release_bytes, 0);
+	}
+}
+
 static void check_groups(const struct host *h, uint64_t available)
 {
 	uint64_t slack = 64 + (available >> 28);
@@ -250,7 +281,8 @@ static void check_groups(const struct host *h, uint64_t available)
 				continue;
 			sum += h->decision[i].target_bytes / LAW_PAGE_BYTES;
 			lo += b.lo;
-			hi += b.hi;
+			/* who wants less is no reason to give it more */
+			hi += h->sample[i].demand.clients ? b.lo : b.hi;
 		}
 		assert_true(sum <= max_of(max, lo));
 		/* its minimum, where nobody's floors stand in the way of it */
@@ -308,6 +340,7 @@ static void check_bounds(const struct host *h, const struct law_state *before)
 				assert_true(pages <= down(was));
 		}
 	}
+	check_requests(h);
 	if (lo <= available)
 		check_groups(h, available);
 }

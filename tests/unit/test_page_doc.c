@@ -67,6 +67,7 @@ static void clamps_are_the_law_s(void **state)
 	assert_int_equal(LAW_CLAMP_GROUP_MAX, 16);
 	assert_int_equal(LAW_CLAMP_CEILING, 32);
 	assert_int_equal(LAW_CLAMP_STEP, 64);
+	assert_int_equal(LAW_CLAMP_WANTED, 128);
 }
 
 /* stall_ns_per_s is published in the order of the kernel side's causes. */

@@ -203,18 +203,29 @@ static bool steered(const struct engine *e)
 	return e->status == ENGINE_ACTIVE && !e->manual;
 }
 
-/* What the engine is to give back, and by when; for engines that listen. */
+/*
+ * What the engine is to give back, and by when: what the law asks of it, or what is left above its
+ * target in a transfer. A new request is a new epoch, so that the answer can be told from the one
+ * before.
+ */
 static void set_release(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
+	const struct law_decision *dec = &d->decision[e->slot];
 	const struct law_sample *s = &d->sample[e->slot];
-	uint64_t target = d->decision[e->slot].target_bytes;
+	uint64_t target = dec->target_bytes;
 	uint64_t release = e->soft || e->backstop ? sat_sub_u64(s->unreclaimable_bytes, target)
 						  : sat_sub_u64(s->usage_bytes, target);
 
 	if (release && !e->release_bytes)
 		e->release_deadline_ns = now_ns + RELEASE_WITHIN_NS;
+	if (dec->release_bytes > release) {
+		release = dec->release_bytes;
+		e->release_deadline_ns = dec->release_by_ns;
+	}
 	if (!release)
 		e->release_deadline_ns = 0;
+	if (release && !e->release_bytes)
+		e->grant_epoch++;
 	e->release_bytes = release;
 }
 

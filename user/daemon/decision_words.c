@@ -17,7 +17,7 @@ struct said {
 const char *decision_clamp_name(unsigned int bit)
 {
 	static const char *const names[] = { "min",       "max",     "unreclaimable", "group_min",
-					     "group_max", "ceiling", "step" };
+					     "group_max", "ceiling", "step",          "wanted" };
 
 	return bit < ARRAY_SIZE(names) ? names[bit] : NULL;
 }
@@ -108,6 +108,8 @@ static const char *why_it_stays(enum law_reason reason)
 		return "somebody else set its limit, which is respected";
 	case LAW_REASON_OVERCOMMITTED:
 		return "minima and memory that cannot be reclaimed exceed the ceiling";
+	case LAW_REASON_ASK:
+		return "it is asked to give back what it declared it could";
 	case LAW_REASON_POLICY:
 		return "that is its share";
 	default:

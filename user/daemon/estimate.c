@@ -307,6 +307,11 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 	else
 		m->stream_ns = law_less(m->stream_ns, iv->dt_ns / 2);
 	e->streaming = e->streaming ? m->stream_ns > 0 : m->stream_ns >= STREAM_AFTER_NS;
+	/* The engine knows better, as long as what it does is not the contrary of what it says. */
+	if (is->demand.hint == LAW_HINT_QUERY_HEAVY)
+		e->streaming = false;
+	else if (is->demand.hint == LAW_HINT_BULK_INGEST && !m->heap && !reuses && !returns)
+		e->streaming = true;
 }
 
 /* How much it uses to some purpose, and how much it would need for there to be no stall. */

@@ -212,6 +212,7 @@ enum law_reason {
 	LAW_REASON_POLICY, /* what another policy than marginal gave */
 	LAW_REASON_INACTIVE,
 	LAW_REASON_TARGET, /* received: it is stalled more than its stall target allows */
+	LAW_REASON_ASK, /* asked to give back what it declared reclaimable; its target stays */
 	LAW_REASON_COUNT
 };
 
@@ -223,6 +224,7 @@ enum law_clamp {
 	LAW_CLAMP_GROUP_MAX = 1u << 4,
 	LAW_CLAMP_CEILING = 1u << 5,
 	LAW_CLAMP_STEP = 1u << 6,
+	LAW_CLAMP_WANTED = 1u << 7, /* what the engine says it can make use of */
 };
 
 struct law_decision {
@@ -235,6 +237,8 @@ struct law_decision {
 	   exceeds a stall target counts 64 times */
 	uint32_t gain_ppm, loss_ppm;
 	bool stream; /* cap it at the target */
+	/* to give back on its own, and by when; 0: nothing. The target does not wait for it. */
+	uint64_t release_bytes, release_by_ns;
 };
 
 /* What the peers' policies remember of an engine. */
@@ -242,6 +246,17 @@ struct law_peer_state {
 	uint64_t psi_memory_ns, psi_io_ns; /* "some" totals when last looked at */
 	uint64_t stalled_ns; /* since acted_ns */
 	uint64_t acted_ns; /* senpai: last change; 0: never looked */
+};
+
+/* A request to give memory back (policy_ask.c). */
+struct law_ask_state {
+	uint64_t since_ns; /* 0: nothing is asked */
+	uint64_t bytes; /* asked for */
+	uint64_t base_bytes; /* what could not be reclaimed then */
+	uint64_t epoch; /* grant epoch then: an acknowledgement is a later one */
+	uint64_t quiet_until_ns; /* not asked again before */
+	uint64_t calm_since_ns; /* neither stalled nor grown since */
+	uint32_t refusals; /* in a row */
 };
 
 /* Per engine memory of policy_decide(). target_bytes is set by the daemon on adoption. */
@@ -254,6 +269,7 @@ struct law_engine_state {
 	uint64_t limit_hits; /* of the last sample */
 	uint64_t granted_ns; /* last grant from free memory */
 	struct law_peer_state peer;
+	struct law_ask_state ask;
 	uint64_t spare[4];
 };
 

@@ -82,7 +82,9 @@ struct plan_engine {
 	uint64_t allowed; /* law_cost() of its stall target; UINT64_MAX: it has none */
 	uint64_t want; /* what it was going to have before the projection cut it */
 	int moved; /* sign of this tick's move */
+	uint64_t release, release_by_ns; /* asked of it: pages */
 	bool active, manual; /* manual implies active */
+	bool wanted; /* hi is what it wants, not what it may have */
 	bool anon; /* mostly unreclaimable */
 	enum law_reason reason;
 	uint32_t clamps, peer, gain_ppm, loss_ppm;
@@ -159,6 +161,10 @@ void law_project(const struct plan *p);
 void law_share_static(const struct plan *p);
 void law_share_proportional(const struct plan *p);
 void law_marginal(const struct plan *p);
+/* Requests to give memory back: looked after, and a new one when it would help. After the planner,
+ * whose receivers it reads; law_ask_continue() only looks after what is under way. */
+void law_ask(const struct plan *p);
+void law_ask_continue(const struct plan *p);
 void law_peer_senpai(const struct plan *p);
 void law_peer_idle_tax(const struct plan *p);
 void law_peer_psi(const struct plan *p);

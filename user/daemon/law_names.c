@@ -29,6 +29,7 @@ static const char *const reasons[LAW_REASON_COUNT] = {
 	[LAW_REASON_POLICY] = "policy",
 	[LAW_REASON_INACTIVE] = "inactive",
 	[LAW_REASON_TARGET] = "target",
+	[LAW_REASON_ASK] = "ask",
 };
 
 const char *policy_name(enum law_policy policy)

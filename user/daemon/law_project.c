@@ -22,7 +22,7 @@ static void clamp_engines(struct law_workspace *w)
 		if (e->target < e->lo)
 			e->clamps |= e->fixed >= e->min ? LAW_CLAMP_UNRECLAIMABLE : LAW_CLAMP_MIN;
 		if (e->target > e->hi)
-			e->clamps |= LAW_CLAMP_MAX;
+			e->clamps |= e->wanted ? LAW_CLAMP_WANTED : LAW_CLAMP_MAX;
 		e->target = law_clamp(e->target, e->lo, e->hi);
 	}
 }

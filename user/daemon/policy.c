@@ -34,6 +34,17 @@ static uint64_t weight_of(const struct law_params *params, const struct law_engi
 	return law_max(weight * group / 100, 1);
 }
 
+/* It gets no more than it says it can make use of, whatever its curve promises. */
+static void bench_demand(const struct law_demand *demand, struct plan_engine *e)
+{
+	uint64_t wanted = law_max(law_pages_up(demand->wanted_bytes), e->lo);
+
+	if (!demand->clients || !demand->wanted_bytes || wanted >= e->hi)
+		return;
+	e->hi = wanted;
+	e->wanted = true;
+}
+
 static void bench_engine(const struct plan *p, uint32_t i, uint64_t ceiling)
 {
 	const struct law_engine *engine = &p->engine[i];
@@ -60,6 +71,7 @@ static void bench_engine(const struct plan *p, uint32_t i, uint64_t ceiling)
 		e->fixed = law_min(law_pages_up(sample->unreclaimable_bytes), ceiling);
 	e->anon = (sample->valid & LAW_VALID_KINDS) && law_mostly_anon(sample);
 	e->lo = law_min(law_max(e->min, e->fixed), e->hi);
+	bench_demand(&sample->demand, e);
 	e->weight = weight_of(p->params, engine);
 	e->allowed = UINT64_MAX;
 	if (engine->stall_target_ppm > 0)
@@ -146,6 +158,8 @@ static void write_decisions(const struct plan *p, struct law_decision *decision)
 			.gain_ppm = e->gain_ppm,
 			.loss_ppm = e->loss_ppm,
 			.stream = e->active && p->estimate[i].streaming,
+			.release_bytes = e->release * LAW_PAGE_BYTES,
+			.release_by_ns = e->release_by_ns,
 		};
 		if (!e->active) {
 			*s = (struct law_engine_state){ 0 };

@@ -94,6 +94,11 @@ static uint64_t demand_of(const struct plan *p, uint32_t i)
 	return law_clamp(e->fixed + headroom, e->lo, e->hi);
 }
 
+static bool wants_more_than(const struct plan *p, uint32_t i, uint64_t pages)
+{
+	return law_min(law_pages(p->sample[i].demand.wanted_bytes), p->w->engine[i].hi) > pages;
+}
+
 /*
  * What a heap is about to fill is not for others, or it would go back and forth. At a hard limit
  * it would also be killed before any tick, so there it keeps what it lately used, until forgotten.
@@ -106,7 +111,8 @@ static void raise_heap_floors(const struct plan *p)
 
 		if (!divides(e) || !e->anon)
 			continue;
-		if (p->engine[i].hard)
+		/* who listens shrinks before it is killed, and what it gave back must move on */
+		if (p->engine[i].hard && p->sample[i].demand.clients == 0)
 			keep = law_max(law_max(keep, e->usage),
 				       law_pages(p->estimate[i].memory.anon_peak_bytes));
 		e->floor = law_min(law_max(e->floor, keep), e->hi);
@@ -129,7 +135,7 @@ static uint64_t idle_of(const struct plan *p, uint32_t i)
 	if (!divides(e) || e->before == 0 || e->moved > 0)
 		return 0;
 	/* usage is of this moment; how much of it is unreclaimable may be a sample older */
-	if (e->anon)
+	if (e->anon && !wants_more_than(p, i, e->usage))
 		keep = law_max(e->floor, e->usage + law_less(demand_of(p, i), e->fixed));
 	return law_less(e->target, keep);
 }
@@ -221,7 +227,7 @@ static bool meets_limit(const struct plan *p, uint32_t i)
 
 	if (!divides(e) || e->moved < 0 || e->before == 0 || est->streaming || e->target >= e->hi)
 		return false;
-	if (!plan_full(p->w, e))
+	if (!plan_full(p->w, e) || p->sample[i].demand.hint == LAW_HINT_MEMORY_CONSTRAINED)
 		return false;
 	return p->sample[i].limit_hits > p->state->engine[i].limit_hits ||
 	       est->evictions_per_s > 0 ||
@@ -276,6 +282,30 @@ static void grant_free(const struct plan *p)
 }
 
 /*
+ * Who says that it could use more, and uses what it has, gets it before its first reclaim: from
+ * what is free, and from what others leave idle; never so much that it would itself be called idle.
+ */
+static void grant_wanted(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct plan_engine *e = &w->engine[i];
+		uint64_t wanted = law_min(law_pages(p->sample[i].demand.wanted_bytes), e->hi);
+		uint64_t ask, got;
+
+		if (!divides(e) || e->moved != 0 || e->before == 0 || wanted <= e->target ||
+		    p->estimate[i].streaming)
+			continue;
+		ask = law_less(e->usage + law_margin(e->target, w->bucket), e->target);
+		ask = law_min(ask, wanted - e->target);
+		got = take_free(p, law_min(ask, law_less(law_free_pages(w), w->burst)), i);
+		got += take_idle(p, ask - got, i);
+		give(e, got, LAW_REASON_BURST);
+	}
+}
+
+/*
  * The loop was woken by a stall: what is free, idle or streamed through goes to that engine, and to
  * one that cannot be reclaimed the cheapest cache too.
  */
@@ -319,14 +349,19 @@ void law_marginal(const struct plan *p)
 	law_bound_flows(p);
 	raise_heap_floors(p);
 	if (p->urgent < p->n) {
+		law_ask_continue(p);
 		grant_urgent(p);
 		return;
 	}
 	charge(p);
 	grant_free(p);
+	grant_wanted(p);
 	if (p->state->planned_ns == 0 || law_less(p->now_ns, p->state->planned_ns) >= PLAN_NS) {
 		law_plan_moves(p);
 		refill_burst(p);
+		law_ask(p);
 		p->state->planned_ns = law_max(p->now_ns, 1);
+	} else {
+		law_ask_continue(p);
 	}
 }

@@ -37,6 +37,7 @@ static const char *const reason_names[] = {
 	[BARO_REASON_POLICY] = "policy",
 	[BARO_REASON_INACTIVE] = "inactive",
 	[BARO_REASON_TARGET] = "target",
+	[BARO_REASON_ASK] = "ask",
 };
 
 static const char *const rung_names[] = {

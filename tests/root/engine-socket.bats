@@ -1,0 +1,50 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Engines that speak, in real cgroups: who they are is what the kernel says.
+# shellcheck disable=SC2154,SC2030,SC2031 # lib/daemon sets them; each test is a process of its own
+
+bats_require_minimum_version 1.5.0
+load ../lib/daemon
+load ../lib/engine
+
+setup() {
+	daemon_setup
+	engines=$dir
+	chmod 755 "$dir"
+}
+
+teardown() {
+	engines_teardown
+	daemon_teardown
+}
+
+become() { # become ENGINE COMMAND...: this shell, so call it in one of its own
+	exec "$build/barostat" --socket "$sock" run --engine "$1" -- "${@:2}"
+}
+
+hears() { # hears ENGINE JQ VALUE
+	[ "$(engine "$1" ".demand$2")" = "$3" ]
+}
+
+@test "a child cgroup speaks for its engine, and the engine's user may" {
+	write_config "ceiling = 256M" "interval = 50ms" <<-'CONF'
+		[engine a]
+		user = nobody
+		[engine b]
+	CONF
+	start_daemon
+	become() { # as nobody, from a child of the engine's cgroup
+		mkdir "$memory/$parent/$1/child"
+		echo "$BASHPID" >"$memory/$parent/$1/child/cgroup.procs"
+		export BAROSTAT_ENGINE_SOCKET=$dir/engine.sock BAROSTAT_PAGE=$page
+		exec setpriv --reuid=nobody --regid=nogroup --clear-groups "${@:2}"
+	}
+	start_engine e a
+	[ "$(say e source)" = "daemon 0" ]
+	wait_for 20 hears a .clients 1
+	hears b "" null
+	# the same user is nobody to another engine, and reads the page all the same
+	start_engine f b
+	[[ "$(say f source)" == "page 13" ]]
+	hears b "" null
+}
