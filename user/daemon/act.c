@@ -163,7 +163,14 @@ static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
 	for (size_t i = 0; i < ARRAY_SIZE(slow) && e->status == ENGINE_ACTIVE; i++) {
 		enum cg_limit w = slow[i];
 
-		if (e->wanted.bytes[w] >= e->actual.bytes[w] || now_ns < e->learned_until_ns)
+		if (e->wanted.bytes[w] >= e->actual.bytes[w]) {
+			actuator_withdraw(d->actuator, e->slot, w);
+			continue;
+		}
+		if (now_ns < e->learned_until_ns)
+			continue;
+		/* The protection could not be written: the limit stays above it. */
+		if (e->soft && e->wanted.bytes[w] < e->actual.bytes[CG_LIMIT_LOW])
 			continue;
 		failed(d, e, "shrink", actuator_lower(d->actuator, e->slot, w, e->wanted.bytes[w]));
 	}
@@ -181,6 +188,10 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 		for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
 			if (e->wanted.bytes[w] > e->actual.bytes[w])
 				set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+	/* As they are, not as they were to be: a write may have failed. */
+	if (e->soft)
+		want = min_u64(
+		    want, min_u64(e->actual.bytes[CG_LIMIT_HIGH], e->actual.bytes[CG_LIMIT_MAX]));
 	if (e->status != ENGINE_ACTIVE || want <= have)
 		return room;
 	if (e->backstop) { /* held by the parent: it takes no room */

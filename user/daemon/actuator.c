@@ -23,6 +23,7 @@ struct job {
 	struct cg_node *node;
 	enum job_state state;
 	bool lowering[CG_LIMIT_COUNT];
+	bool writing[CG_LIMIT_COUNT]; /* a thread is inside the kernel with it */
 	bool verify[CG_LIMIT_COUNT]; /* raised while a write was under way: look again, repair */
 	uint64_t target[CG_LIMIT_COUNT];
 	uint64_t
@@ -74,9 +75,11 @@ static void lower(struct actuator *a, struct job *j, enum cg_limit which)
 		uint64_t actual = before, raises = j->raises[which];
 		int r;
 
+		j->writing[which] = true;
 		pthread_mutex_unlock(&a->lock);
 		r = cg_node_shrink_step(j->node, which, target, a->bite_bytes, 0, &actual);
 		pthread_mutex_lock(&a->lock);
+		j->writing[which] = false;
 		if (r == -EINTR)
 			continue;
 		/* On v2 the owner may have been faster than the reclaim: try again. v1 says it once
@@ -91,6 +94,13 @@ static void lower(struct actuator *a, struct job *j, enum cg_limit which)
 		/* Raised and lowered again meanwhile: which write landed last is not known. */
 		if (raises != j->raises[which])
 			continue;
+		/* The wish went up while a write for the earlier one was under way. Nothing is told
+		 * before that is put right: what is told may be given to another. */
+		if (r == 0 && actual < j->target[which]) {
+			j->lowering[which] = false;
+			j->verify[which] = true;
+			return;
+		}
 		if (r == 0) {
 			fruitless = 0;
 			j->result.actual[which] = actual;
@@ -125,9 +135,11 @@ static void repair(struct actuator *a, struct job *j, enum cg_limit which)
 	int r;
 
 	j->verify[which] = false;
+	j->writing[which] = true;
 	pthread_mutex_unlock(&a->lock);
 	r = raise_now(j->node, which, target, &actual);
 	pthread_mutex_lock(&a->lock);
+	j->writing[which] = false;
 	if (r == 0 && raises == j->raises[which]) {
 		j->result.actual[which] = actual;
 		j->result.touched[which] = true;
@@ -322,6 +334,19 @@ int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
 	return 0;
 }
 
+void actuator_withdraw(struct actuator *a, uint32_t slot, enum cg_limit which)
+{
+	struct job *j = a->job[slot];
+
+	pthread_mutex_lock(&a->lock);
+	if (j->lowering[which]) {
+		j->lowering[which] = false;
+		j->target[which] = j->result.actual[which];
+		j->verify[which] = j->writing[which];
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
 int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes,
 		   uint64_t *ret_actual)
 {
@@ -332,15 +357,21 @@ int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
 	j->target[which] = bytes;
 	j->lowering[which] = false;
 	j->raises[which]++;
-	if (j->state == JOB_RUNNING) {
+	/* Only a write of this very limit can land on top of ours. */
+	if (j->writing[which]) {
 		j->verify[which] = true;
 		pthread_kill(j->thread, INTERRUPT_SIGNAL);
 	}
 	pthread_mutex_unlock(&a->lock);
 	r = raise_now(j->node, which, bytes, ret_actual);
-	if (r < 0)
-		return r;
 	pthread_mutex_lock(&a->lock);
+	if (r < 0) {
+		/* What was refused must not be made up for by a repair later on, when the room
+		 * for it may have gone to another: the limit stays what it was. */
+		j->target[which] = j->result.actual[which];
+		pthread_mutex_unlock(&a->lock);
+		return r;
+	}
 	j->result.actual[which] = *ret_actual;
 	j->result.touched[which] = true;
 	j->result.error = 0;

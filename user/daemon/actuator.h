@@ -46,6 +46,9 @@ void actuator_unbind(struct actuator *a, uint32_t slot);
 
 /* Brings a limit down to `bytes` in bites, soon. Replaces an earlier wish for the same limit. */
 int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes);
+/* A lowering of this limit that is under way is no longer wished for: the limit stays, or is put
+ * back, where it was last read. */
+void actuator_withdraw(struct actuator *a, uint32_t slot, enum cg_limit which);
 /* Raises now; *ret_actual is what the kernel holds. Cancels a lowering of the same limit. */
 int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes,
 		   uint64_t *ret_actual);
