@@ -163,11 +163,12 @@ static void until_asked(struct host *h)
 	until(h, true);
 }
 
-static void an_honest_engine_gives_and_the_cache_gets_it(void **state)
+static void gives_and_gets(bool hard)
 {
 	struct host *h = host_new(600 * MIB, 300 * MIB);
 	uint64_t cache;
 
+	h->engine[HEAP].hard = h->engine[CACHE].hard = hard;
 	h->answer = GIVES;
 	until_asked(h);
 	assert_int_equal(h->decision[HEAP].reason, LAW_REASON_ASK);
@@ -180,6 +181,12 @@ static void an_honest_engine_gives_and_the_cache_gets_it(void **state)
 	assert_true(h->sample[HEAP].usage_bytes >= 300 * MIB);
 	assert_true(h->decision[CACHE].target_bytes > cache + 100 * MIB);
 	host_free(h);
+}
+
+static void an_honest_engine_gives_and_the_cache_gets_it(void **state)
+{
+	gives_and_gets(false);
+	gives_and_gets(true);
 }
 
 static void nothing_is_promised_before_it_is_there(void **state)
