@@ -240,7 +240,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libbarostat.a
 	$(Q)$(CC) -std=c99 -pedantic -D_DEFAULT_SOURCE -Iinclude $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP -MF $@.d \
 		$(ldflags) -o $@ $< $(BUILD)/libbarostat.a
 
-tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) all
+tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) $(BUILD)/bench/targets all
 unit-tests: $(unit_bin) $(tools_bin)
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:

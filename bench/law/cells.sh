@@ -80,18 +80,6 @@ cell_set_up() {
 	fi
 }
 
-# Sets cell_limit to what holds the cgroup: its protection where the daemon sets one, else its limit.
-cell_limit_of() {
-	cell_limit=0
-	if [ "$cg_rung" = v2 ] && [ -n "$daemon_pid" ]; then
-		read -r cell_limit <"$cg_mem/$cg_parent/$1/memory.low"
-	fi
-	if [ "$cell_limit" = 0 ]; then
-		cg_limit_of "$1"
-		cell_limit=$cg_bytes
-	fi
-}
-
 # cell_watch DIR: until every load has ended, each 100 ms a line "elapsed_ms NAME usage limit
 # stall_us" per cgroup; no process is started for it.
 cell_watch() {
@@ -105,9 +93,9 @@ cell_watch() {
 			for name in "${cgroups[@]}"; do
 				cg_usage "$name"
 				usage=$cg_bytes
-				cell_limit_of "$name"
+				cg_limit_of "$name"
 				cg_stall "$name"
-				printf '%s\t%s\t%s\t%s\t%s\n' "$elapsed_ms" "$name" "$usage" "$cell_limit" "$cg_stall_us"
+				printf '%s\t%s\t%s\t%s\t%s\n' "$elapsed_ms" "$name" "$usage" "$cg_bytes" "$cg_stall_us"
 			done
 		fi
 		alive=0
@@ -139,6 +127,15 @@ cell_keep_words() {
 	done
 }
 
+targets_pid=
+
+targets_end() {
+	[ -n "$targets_pid" ] || return 0
+	kill "$targets_pid" 2>/dev/null || true
+	wait "$targets_pid" 2>/dev/null || true
+	targets_pid=
+}
+
 # cell_run DIR: one cell from its cold start to its end.
 cell_run() {
 	local pid usage status
@@ -149,7 +146,13 @@ cell_run() {
 	engines_start
 	begin_us=$((${EPOCHREALTIME/[.,]/} + 300000)) # time for programs to start and open
 	engines_load $begin_us "$1"
+	: >"$1/targets.tsv"
+	if [ -n "$daemon_pid" ]; then
+		"$build/bench/targets" "$work/pressure" $begin_us >"$1/targets.tsv" &
+		targets_pid=$!
+	fi
 	cell_watch "$1"
+	targets_end
 	for pid in "${load_pids[@]}"; do
 		status=0
 		wait "$pid" || status=$?

@@ -2,14 +2,18 @@
 # What one engine reached in one cell, as one JSON object.
 #
 #   awk -v name=NAME -v kind=KIND -v from=MS -v to=MS -v ceiling=BYTES -v grows="MS-MS..."
-#       -v alone="OPS_PER_S..." -f measure.awk NAME.ops timeline.tsv
+#       -v alone="OPS_PER_S..." -f measure.awk NAME.ops timeline.tsv [targets.tsv]
 #
-# NAME.ops is bench/law/load's, timeline.tsv is cell_watch's. Time queued for a processor does not
+# NAME.ops is bench/law/load's, timeline.tsv is cell_watch's, targets.tsv is bench/targets': with a
+# daemon it is targets that move, a limit may be protection or a backstop. Time queued for a processor does not
 # count: it is other programs' doing. `grows` are the spans in which the engine's set is larger than
 # before, `alone` what it reaches in the second half of each with the whole ceiling; without `alone`
 # it is this cell that tells.
 
-FNR == 1 { file++ }
+FNR == 1 {
+	for (file = 1; FILENAME != ARGV[file]; file++)
+		;
+}
 
 file == 1 && $1 == "gone" { gone = 1; next }
 
@@ -31,10 +35,21 @@ file == 1 {
 	next
 }
 
+file == 3 {
+	if ($2 == name) {
+		if (!targets) # they, and not the limits
+			split("", limit_at)
+		limit_at[++targets] = $1
+		limit[targets] = $3
+	}
+	next
+}
+
 $2 == name || $2 == "all" {
 	m++
 	t[m] = $1
 	usage[m] = $3
+	limit_at[m] = $1
 	limit[m] = $4
 	stall[m] = $5
 }
@@ -83,15 +98,15 @@ function recover(a, b, target,    i) {
 
 # Milliseconds from a to the first rise of the limit by more than half a percent of the ceiling.
 function react(a, b,    i, before) {
-	for (i = 1; i <= m && t[i] < b; i++) {
-		if (t[i] <= a || before == "") {
+	for (i = 1; i <= limits && limit_at[i] < b; i++) {
+		if (limit_at[i] <= a || before == "") {
 			before = limit[i]
 			continue
 		}
 		if (!before)
 			return "null"
 		if (limit[i] > before + ceiling / 200)
-			return t[i] - a
+			return limit_at[i] - a
 		if (limit[i] < before)
 			before = limit[i]
 	}
@@ -105,6 +120,7 @@ function list(a, k,    i, s) {
 }
 
 END {
+	limits = targets ? targets : m
 	spans = split(grows, span, " ")
 	split(alone, target, " ")
 	for (i = 1; i <= spans; i++) {
@@ -116,8 +132,8 @@ END {
 	}
 	# limits: how far they went up, and how often one turned round after more than 1 % of the ceiling
 	turn = ceiling / 100
-	for (i = 2; i <= m; i++) {
-		if (!limit[i] || !limit[i - 1] || t[i] <= 0)
+	for (i = 2; i <= limits; i++) {
+		if (!limit[i] || !limit[i - 1] || limit_at[i] <= 0)
 			continue
 		if (limit[i] > limit[i - 1])
 			moved += limit[i] - limit[i - 1]

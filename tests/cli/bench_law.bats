@@ -95,6 +95,17 @@ measure() {
 	jq -e '.reversals == 2' json
 }
 
+@test "with a daemon it is targets that count, not the limits of the cgroups" {
+	ops 0 10000 1 >e.ops
+	timeline 0 10000 90 >timeline.tsv
+	for ((t = 0; t < 10000; t += 100)); do
+		printf '%d\te\t%d\n%d\tf\t0\n' $t $((t < 7000 ? 30 * mib : 40 * mib)) $t
+	done >targets.tsv
+	awk -v name=e -v kind=map -v from=5000 -v to=10000 -v ceiling=$((100 * mib)) -v grows=6500-10000 \
+		-f "$top/bench/law/measure.awk" e.ops timeline.tsv targets.tsv >json
+	jq -e ".react_ms == [500] and .moved_bytes == 10 * $mib and .usage_bytes == 45 * $mib" json
+}
+
 @test "stall is the share of the measured time" {
 	ops 0 10000 1 >e.ops
 	{ timeline 0 5000 50; timeline 5000 10000 50 250000; } >timeline.tsv
