@@ -115,7 +115,7 @@ static uint64_t tick(struct host *h)
 	uint64_t began_ns, took_ns;
 
 	h->now_ns += 10 * NS_PER_MS;
-	for (uint32_t i = 0; i < SLOTS; i++) {
+	for (uint32_t i = 0; i < law.n; i++) {
 		uint64_t *word = (uint64_t *)&d->sample[i];
 
 		for (size_t w = 0; w < sizeof(d->sample[i]) / sizeof(*word); w++)
@@ -136,16 +136,18 @@ static void events(struct host *h)
 {
 	struct epoll_event ev;
 
-	while (epoll_wait(h->d.epoll_fd, &ev, 1, 0) == 1) {
+	/* what goes on and on would keep the loop busy for nothing */
+	for (int i = 0; epoll_wait(h->d.epoll_fd, &ev, 1, 0) == 1; i++) {
+		assert_in_range(i, 0, 99);
 		assert_int_equal(LOOP_KIND(ev.data.u64), LOOP_RECORD);
 		record_event(&h->d, LOOP_ID(ev.data.u64), ev.events);
 	}
 }
 
-/* Reads what there is; true at the end of the stream. */
-static bool read_some(struct host *h)
+/* Reads what there is, about as much as that; true at the end of the stream. */
+static bool read_up_to(struct host *h, size_t most)
 {
-	for (;;) {
+	for (size_t end = h->bytes + most;;) {
 		ssize_t n;
 
 		if (h->room - h->bytes < 65536) {
@@ -153,13 +155,21 @@ static bool read_some(struct host *h)
 			h->got = realloc(h->got, h->room);
 			assert_non_null(h->got);
 		}
-		n = recv(h->reader, h->got + h->bytes, 65536, MSG_DONTWAIT);
+		n = recv(h->reader, h->got + h->bytes, min_u64(65536, end - h->bytes),
+			 MSG_DONTWAIT);
 		if (n < 0)
 			assert_int_equal(errno, EAGAIN);
 		if (n <= 0)
 			return n == 0;
 		h->bytes += (size_t)n;
+		if (h->bytes >= end)
+			return false;
 	}
+}
+
+static bool read_some(struct host *h)
+{
+	return read_up_to(h, SIZE_MAX / 2);
 }
 
 static void read_to_the_end(struct host *h)
@@ -206,6 +216,28 @@ static enum trace_end judge(struct host *h, uint64_t *ret_ticks)
 	return why;
 }
 
+/* The same without a replay: the frames are sound, and the last says how it ended. */
+static enum trace_end last_frame(const struct host *h)
+{
+	const uint8_t *at = h->got + strlen(REPLY), *end = h->got + h->bytes;
+	enum trace_end why = TRACE_END_COUNT;
+	struct trace_header header;
+
+	memcpy(&header, at, sizeof(header));
+	at += sizeof(header);
+	while (at < end) {
+		ssize_t n = frame_check(at, (size_t)(end - at), &header.sum);
+		struct trace_in in = { .at = at + FRAME_HEAD_BYTES,
+				       .end = at + FRAME_HEAD_BYTES + n };
+
+		assert_true(n > 0);
+		assert_int_equal(why, TRACE_END_COUNT);
+		trace_get_end(&in, &why);
+		at += FRAME_HEAD_BYTES + n;
+	}
+	return why;
+}
+
 static void a_reader_that_reads_gets_every_tick(void **state)
 {
 	struct host *h = *state;
@@ -246,6 +278,58 @@ static void a_reader_that_does_not_read_loses_its_recording_not_our_time(void **
 	assert_int_equal(judge(h, &ticks), TRACE_END_SLOW);
 	assert_in_range(ticks, 10, 399);
 	assert_null(h->d.recorder[0]);
+}
+
+static void a_reader_that_lags_behind_gets_every_tick(void **state)
+{
+	struct host *h = *state;
+	uint64_t ticks;
+
+	assert_int_equal(start(h, &h->reader), 0);
+	/* many times what the buffer holds goes through it, and it is never empty */
+	for (int t = 0; t < 100; t++) {
+		tick(h);
+		events(h);
+		assert_false(read_up_to(h, t < 6 ? 1 : 40000));
+	}
+	assert_false(read_some(h));
+	events(h);
+	assert_false(read_some(h));
+	events(h);
+	shutdown(h->reader, SHUT_WR);
+	read_to_the_end(h);
+	assert_int_equal(judge(h, &ticks), TRACE_END_ASKED);
+	assert_int_equal(ticks, 100);
+	assert_true(h->bytes > 3 * MIB);
+}
+
+/* However little is left, the frame that says it fits. */
+static void a_recording_of_small_ticks_ends_as_well(void **state)
+{
+	struct host *h = *state;
+
+	h->d.capacity = h->d.slots_used = 1;
+	/* ticks of some 300 bytes, and what is left behind the last goes down by 9 each time */
+	for (size_t lead = 0; lead < 36; lead++) {
+		struct law_host law = daemon_law_host(&h->d);
+
+		for (size_t i = 0; i < 3 * lead; i++)
+			h->d.sample[0].distance[i] += 1 << 20; /* three bytes more each */
+		h->bytes = 0;
+		assert_int_equal(start(h, &h->reader), 0);
+		for (int t = 0; t < 6000; t++) {
+			for (int i = 0; i < DISTANCE_BINS; i++)
+				h->d.sample[0].distance[i]++;
+			h->now_ns += NS_PER_MS;
+			record_inputs(&h->d, &law, LAW_NO_ENGINE, h->now_ns);
+			record_decisions(&h->d, &law);
+		}
+		record_send(&h->d);
+		read_to_the_end(h);
+		close(h->reader);
+		h->reader = -1;
+		assert_int_equal(last_frame(h), TRACE_END_SLOW);
+	}
 }
 
 static void what_was_asked_to_end_and_is_not_read_is_dropped_in_time(void **state)
@@ -323,6 +407,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(a_reader_that_reads_gets_every_tick),
 		TEST(a_reader_that_does_not_read_loses_its_recording_not_our_time),
+		TEST(a_reader_that_lags_behind_gets_every_tick),
+		TEST(a_recording_of_small_ticks_ends_as_well),
 		TEST(what_was_asked_to_end_and_is_not_read_is_dropped_in_time),
 		TEST(a_reader_that_goes_away_is_forgotten),
 		TEST(two_record_at_a_time_and_no_more),
