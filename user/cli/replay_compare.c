@@ -31,12 +31,12 @@ static struct compare_engine *engine_of(struct compare *c, const struct replay *
 
 	if (e && strcmp(e->name, name) == 0)
 		return e;
-	/* in powers of two */
-	if ((c->engines & (c->engines - 1)) == 0) {
-		more = realloc(c->engine, (c->engines ? 2 * c->engines : 1) * sizeof(*more));
+	if (!c->engine || c->engines == c->room) {
+		more = realloc(c->engine, (2 * c->room + 8) * sizeof(*more));
 		if (!more)
 			return NULL;
 		c->engine = more;
+		c->room = 2 * c->room + 8;
 	}
 	e = &c->engine[c->engines++];
 	*e = (struct compare_engine){ 0 };

@@ -34,7 +34,7 @@ struct compare_difference {
 
 struct compare {
 	struct compare_engine *engine; /* in the order they were met */
-	size_t engines;
+	size_t engines, room;
 	size_t *of_slot; /* index + 1 into engine, 0: none yet */
 	uint64_t decisions, different;
 	struct compare_difference first;

@@ -95,7 +95,7 @@ static int panel_of(struct replay_plot *p, const struct replay *r, uint32_t slot
 
 static void thin_out(struct panel *panel)
 {
-	for (uint32_t i = 0; i < POINTS / 2; i++)
+	for (size_t i = 0; i < POINTS / 2; i++)
 		panel->point[i] = panel->point[2 * i];
 	panel->points = POINTS / 2;
 	panel->stride *= 2;
