@@ -185,6 +185,13 @@ teardown_file() {
 		(.engines | map(.different) | add) > 0' <<<"$output"
 }
 
+@test "docs/trace.md has every field of the JSON of a replay" {
+	ask replay "$trace" --engine late --json
+	sed -n '/^`--json` prints/,$p' docs/trace.md | sed -n 's/^| \([a-z_, ]*\) |.*/\1/p' | tr -d ' ' | tr ',' '\n' |
+		grep -v '^field$' | sort >"$scratch/documented"
+	jq -r 'keys[]' <<<"$output" | sort | diff "$scratch/documented" -
+}
+
 @test "the decisions on one engine are told in words, as explain tells them" {
 	ask replay "$trace" --engine late
 	echo "$output"
