@@ -84,7 +84,7 @@ static void work(struct daemon *d, uint64_t round)
 {
 	for (uint32_t i = 0; i < d->slots_used; i++) {
 		struct law_sample *s = &d->sample[i];
-		uint64_t n = 200 + (round * 7919 + i * 104729) % 900;
+		uint64_t n = 200 + (round * 7919 + i * 104729ull) % 900;
 
 		s->valid = 0x1ff;
 		s->ghost_sample_shift = 4;
@@ -155,8 +155,10 @@ static int bench(uint32_t engines, bool busy, unsigned int rounds, struct result
 
 	if (!ns || !bytes || host_open(&d, engines) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
-	    epoll_ctl(d.epoll_fd, EPOLL_CTL_ADD, pair[0], &ev) < 0)
-		return -1;
+	    epoll_ctl(d.epoll_fd, EPOLL_CTL_ADD, pair[0], &ev) < 0) {
+		perror("record");
+		exit(1);
+	}
 	for (uint64_t round = 0; round < 20; round++) {
 		work(&d, round);
 		one_tick(&d, now_ns += 100 * NS_PER_MS);

@@ -83,7 +83,7 @@ static unsigned int bin_of(uint64_t ns)
 {
 	unsigned int octave = 63 - (unsigned int)__builtin_clzll(ns | 4);
 
-	return octave * 4 + ((ns >> (octave - 2)) & 3);
+	return octave * 4 + (unsigned int)((ns >> (octave - 2)) & 3);
 }
 
 static uint64_t bin_upper_ns(unsigned int i)

@@ -105,7 +105,7 @@ int main(void)
 {
 	char line[4096], path[4000];
 	unsigned long long n;
-	pthread_t reader;
+	pthread_t reader = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {

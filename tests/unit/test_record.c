@@ -365,7 +365,7 @@ static void a_reader_that_goes_away_is_forgotten(void **state)
 static void two_record_at_a_time_and_no_more(void **state)
 {
 	struct host *h = *state;
-	int second, third;
+	int second = -1, third = -1;
 	uint64_t ticks;
 
 	assert_int_equal(start(h, &h->reader), 0);

@@ -158,8 +158,10 @@ static void the_manual_explains_every_key(void **state)
 	_cleanup_free_ char *text = calloc(1, 1 << 16);
 	char item[64];
 
-	if (!f || !text || fread(text, 1, (1 << 16) - 1, f) == 0)
+	if (!f || !text || fread(text, 1, (1 << 16) - 1, f) == 0) {
 		fail_msg("%s cannot be read (run from the top of the tree)", PAGE);
+		return;
+	}
 	for (int s = 0; s < SIM_SECTIONS; s++)
 		for (size_t i = 0; i < sim_keys[s].keys; i++) {
 			snprintf(item, sizeof(item), "\n.It Cm %s\n", sim_keys[s].key[i].name);

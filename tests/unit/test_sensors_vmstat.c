@@ -226,7 +226,9 @@ static void a_cgroup_with_too_little_in_it_decides_nothing(void **state)
 	char *line = strstr(k.text, "anon ");
 
 	k.record.vmstate[14] = 0;
-	memcpy(line, "anon 0\nxxxx", 11);
+	memset(line, 'x', 11);
+	memcpy(line, "anon 0", 6);
+	line[6] = '\n';
 	assert_int_equal(match(&k, &l), -EAGAIN);
 }
 

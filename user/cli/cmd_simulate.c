@@ -72,7 +72,7 @@ static int run_one(struct simulate *s, const struct sim_scenario *scenario, cons
 	middle_ns = clock_now_ns();
 	if (rc == 0)
 		rc = sim_try(scenario, options, s->seeds, with_best, ret, ret_series);
-	if (rc < 0)
+	if (rc != 0)
 		return cli_fail(CLI_FAILED, "%s: %s", scenario->name, strerror(-rc));
 	s->best_ns += middle_ns - begin_ns;
 	s->run_ns += clock_now_ns() - middle_ns;
