@@ -146,7 +146,6 @@ static int read_line(struct client *client, uint64_t deadline_ns, char **ret_tex
 		}
 		r = wait_for(client->fd, POLLIN, deadline_ns);
 		if (r < 0)
-			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the attribute frees it */
 			return broken(client, r, "within the answer");
 		/* What follows the line is not the answer's: a recording may begin there. */
 		got = recv(client->fd, text + n, room - n, MSG_PEEK);

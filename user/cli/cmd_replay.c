@@ -87,7 +87,6 @@ static int read_settings(struct session *s)
 			return cli_fail(CLI_USAGE, "there is no policy '%s'", policy);
 		r = add_setting(s, text);
 	}
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the attribute frees it */
 	for (char *one = list ? strtok_r(copy, ",", &rest) : NULL; one && !r;
 	     one = strtok_r(NULL, ",", &rest))
 		r = add_setting(s, one);

@@ -163,7 +163,7 @@ static void fill_welcome(const struct daemon *d, const struct peer *p, struct ba
 		.error = p->error,
 		.heartbeat_within_ns = DEMAND_HEARTBEAT_WITHIN_NS,
 	};
-	if (p->error) {
+	if (p->error || !p->engine) {
 		snprintf(w->detail, sizeof(w->detail), "%s", p->detail);
 		return;
 	}
@@ -201,7 +201,7 @@ static int admit(struct demand_socket *s, int fd, const struct peer *p)
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP, .data.u64 = LOOP_DEMAND | id };
 	int page_fd = page_writer_reader(s->daemon->page); /* the writer's own */
 	_cleanup_close_ int demand_fd = -1;
-	struct baro_demand *page;
+	struct baro_demand *page = NULL;
 	struct baro_welcome w;
 	int r;
 

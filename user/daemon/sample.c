@@ -260,6 +260,7 @@ void sample_all(struct daemon *d, uint64_t now_ns)
 
 		if (e->status != ENGINE_ACTIVE)
 			continue;
+		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this one is active */
 		fresh = (i + active - start) % active < FRESH_PER_ROUND;
 		i++;
 		sample_checked(d, e, fresh, false, now_ns);

@@ -149,8 +149,8 @@ int link_welcome(int fd, struct link_grant *ret)
 			      .msg_iovlen = 1,
 			      .msg_control = control.buf,
 			      .msg_controllen = sizeof(control.buf) };
-	int fds[DESCRIPTORS_MAX], r;
-	struct baro_welcome w;
+	int fds[DESCRIPTORS_MAX] = { -1, -1 }, r;
+	struct baro_welcome w = { 0 };
 	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	size_t count;
 

@@ -69,7 +69,7 @@ static double reclaimable(const struct sim_host *h, uint32_t i, bool low_pass)
 static bool evict_someone(struct sim_host *h)
 {
 	for (int pass = 0; pass < 2; pass++) {
-		double weight[SIM_ENGINES_MAX], sum = 0, x;
+		double weight[SIM_ENGINES_MAX] = { 0 }, sum = 0, x;
 
 		for (uint32_t i = 0; i < h->n; i++)
 			sum += weight[i] = reclaimable(h, i, pass);

@@ -97,6 +97,7 @@ double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages, ui
 		if (!p->used)
 			break;
 		if (p->phase == phase && p->pages == pages && p->grain == grain &&
+		    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed */
 		    memcmp(&p->spec, &key, sizeof(key)) == 0)
 			return p->ops_per_s;
 	}
