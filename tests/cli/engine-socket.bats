@@ -190,3 +190,16 @@ hears() { # hears ENGINE JQ VALUE
 	# where there is no memory cgroup to read, that is said
 	grep -qE "^(level=(normal|warning|critical|emergency) budget=[1-9]|error 2$)" "$scratch/out"
 }
+
+@test "an engine without the library is told where to watch its pressure" {
+	printf 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n' >"$tree/memory.pressure"
+	start
+	(become a printenv MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE >"$scratch/out")
+	[ "$(sed -n 1p "$scratch/out")" = "$tree/barostat/a/memory.pressure" ]
+	[ "$(sed -n 2p "$scratch/out" | base64 -d | tr '\0' '!')" = "some 200000 2000000!" ]
+	# what the caller was told itself is about another cgroup
+	rm "$tree/barostat/a/memory.pressure"
+	MEMORY_PRESSURE_WATCH=/elsewhere become a printenv MEMORY_PRESSURE_WATCH >"$scratch/out" &
+	wait $! || true
+	[ ! -s "$scratch/out" ]
+}

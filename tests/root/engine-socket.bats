@@ -48,3 +48,33 @@ hears() { # hears ENGINE JQ VALUE
 	[[ "$(say f source)" == "page 13" ]]
 	hears b "" null
 }
+
+@test "a consumer of systemd's protocol hears of pressure, also as another user" {
+	write_config "ceiling = 64M" "interval = 50ms" <<-'CONF'
+		[engine a]
+		max = 32M
+	CONF
+	start_daemon
+	cat >"$dir/consumer.py" <<-'PYTHON'
+		import base64, os, select, sys, threading
+		fd = os.open(os.environ["MEMORY_PRESSURE_WATCH"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+		os.write(fd, base64.b64decode(os.environ["MEMORY_PRESSURE_WRITE"]))
+		poll = select.poll()
+		poll.register(fd, select.POLLPRI)
+		def write():
+		    block = bytes(1 << 20)
+		    while True:
+		        with open(sys.argv[1], "wb") as f:
+		            for _ in range(128):
+		                f.write(block)
+		threading.Thread(target=write, daemon=True).start()
+		event = poll.poll(30000)
+		print("pressure" if event and event[0][1] & select.POLLPRI else "silence", flush=True)
+		os._exit(0)
+	PYTHON
+	chmod 644 "$dir/consumer.py"
+	install -o nobody -m 644 /dev/null "$dir/written"
+	"$build/barostat" --socket "$sock" run --engine a --user nobody -- \
+		/usr/bin/python3 "$dir/consumer.py" "$dir/written" >"$dir/heard" 3>&-
+	[ "$(cat "$dir/heard")" = pressure ]
+}

@@ -4,10 +4,13 @@
  * so that all its memory is charged to the engine from its first page on.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "user/cli/attach.h"
@@ -85,7 +88,42 @@ static int announce(const struct cli *cli, struct client *client, const char *en
 	return CLI_OK;
 }
 
-static int move_here(const struct cli *cli, const char *engine)
+/* "some 200000 2000000": 200 ms of stall within 2 s, which the kernel grants to every user; with
+ * the NUL at its end, in base64. */
+#define PRESSURE_TRIGGER "c29tZSAyMDAwMDAgMjAwMDAwMAA="
+
+/* The command's user may set a trigger, if the file is what it is said to be. */
+static bool let_watch(const char *path, const struct passwd *user)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0 || !user || getuid() == user->pw_uid)
+		return fd >= 0;
+	return fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC &&
+	       fchownat(fd, "", user->pw_uid, (gid_t)-1, AT_EMPTY_PATH) == 0;
+}
+
+/*
+ * For engines without our library: the protocol of systemd (systemd.io/MEMORY_PRESSURE), which
+ * allocators and runtimes listen to. What we were told ourselves is about another cgroup.
+ */
+static int announce_pressure(const json_t *answer, const struct passwd *user)
+{
+	const char *path = json_string_value(json_object_get(answer, "pressure"));
+
+	if (!path || !let_watch(path, user)) {
+		unsetenv("MEMORY_PRESSURE_WATCH");
+		unsetenv("MEMORY_PRESSURE_WRITE");
+		return CLI_OK;
+	}
+	if (setenv("MEMORY_PRESSURE_WATCH", path, 1) < 0 ||
+	    setenv("MEMORY_PRESSURE_WRITE", PRESSURE_TRIGGER, 1) < 0)
+		return cli_fail(CLI_FAILED, "cannot set the environment: %s", strerror(errno));
+	return CLI_OK;
+}
+
+static int move_here(const struct cli *cli, const char *engine, const struct passwd *user)
 {
 	_cleanup_json_ json_t *answer = NULL;
 	struct client client;
@@ -98,7 +136,7 @@ static int move_here(const struct cli *cli, const char *engine)
 	client_close(&client);
 	if (r)
 		return client_fail(&client, r);
-	return attach_print_failed(answer) ? CLI_FAILED : CLI_OK;
+	return attach_print_failed(answer) ? CLI_FAILED : announce_pressure(answer, user);
 }
 
 int cmd_run(const struct cli *cli)
@@ -113,7 +151,7 @@ int cmd_run(const struct cli *cli)
 		user = find_user(user_name);
 	if (user_name && !user)
 		return CLI_FAILED;
-	r = move_here(cli, engine);
+	r = move_here(cli, engine, user);
 	if (!r && user)
 		r = become(user);
 	if (r)

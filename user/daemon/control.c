@@ -99,6 +99,14 @@ static json_t *do_set(struct daemon *d, struct engine *e, json_t *request)
 	return success(json_pack("{s:o}", "engine", facts_engine(d, e)));
 }
 
+/* Where an engine can watch its own stalls; NULL where the kernel does not tell. */
+static json_t *pressure_file(const struct daemon *d, const struct engine *e)
+{
+	return d->abilities->has_psi
+		   ? json_sprintf("%s/%s/memory.pressure", d->abilities->psi_mount, e->conf->cgroup)
+		   : NULL;
+}
+
 static json_t *do_attach(struct daemon *d, struct engine *e, json_t *request)
 {
 	json_t *pids = json_object_get(request, "pids"), *pid;
@@ -129,7 +137,8 @@ static json_t *do_attach(struct daemon *d, struct engine *e, json_t *request)
 			json_array_append_new(
 			    failed, json_pack("{s:O, s:s}", "pid", pid, "error", strerror(-r)));
 	}
-	return success(json_pack("{s:o, s:o}", "attached", attached, "failed", failed));
+	return success(json_pack("{s:o, s:o, s:o*}", "attached", attached, "failed", failed,
+				 "pressure", pressure_file(d, e)));
 }
 
 static json_t *do_reload(struct daemon *d)
