@@ -20,7 +20,7 @@ report_table() {
 	jq -r '
 		def show(x): if x == null then "-" else (x * 100 | round / 100 | tostring) end;
 		def seconds(x): if x == null then "-" else (x / 100 | round / 10 | tostring) end;
-		"Linux \(.kernel), \(.cgroups) cgroups, ceiling \(.ceiling_bytes / 1048576) MB, \(.rounds) round(s); of alone = share of the throughput with the whole ceiling",
+		"Linux \(.kernel), \(.cgroups) cgroups, ceiling \(.ceiling_bytes / 1048576) MB, \(.rounds) round(s), load \(.loadavg); of alone = share of the throughput with the whole ceiling",
 		(.scenarios[] | "", .title,
 		 "cell|mean of alone|geomean|each engine|p99 us|stall %|react s|recover s|moved MB|reversals/min|kills",
 		 (.cells[] | if .unavailable then "  \(.cell)|not available" else

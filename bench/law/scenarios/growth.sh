@@ -4,13 +4,13 @@
 # beside a RocksDB reader that would use all of the rest.
 scenario_title='growth without swap'
 scenario() {
-	local part=$(($1 / 4))
+	local half=$(($1 / 2))
 	engine redis redis
 	engine reader rocksdb
-	phase redis $part 10
-	phase redis $(($1 - part)) 60
+	phase redis $half 10
+	phase redis $half 60
 	phase reader "$1" 75
-	measure $part
+	measure $half # the reader has filled what it can by then
 	split 70 30
 	split 80 20
 }
