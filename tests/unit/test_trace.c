@@ -552,7 +552,7 @@ static void a_name_without_an_end_is_refused(void **state)
 
 static void decisions_are_compared_field_by_field(void **state)
 {
-	struct law_decision a = { .target_bytes = 1 }, b[] = { a, a, a, a, a, a, a, a };
+	struct law_decision a = { .target_bytes = 1 }, b[] = { a, a, a, a, a, a, a, a, a, a };
 
 	b[0].target_bytes = 2;
 	b[1].before_bytes = 2;
@@ -562,6 +562,8 @@ static void decisions_are_compared_field_by_field(void **state)
 	b[5].gain_ppm = 2;
 	b[6].loss_ppm = 2;
 	b[7].stream = true;
+	b[8].release_bytes = 2;
+	b[9].release_by_ns = 2;
 	assert_true(trace_same_decision(&a, &a));
 	for (size_t i = 0; i < sizeof(b) / sizeof(b[0]); i++)
 		assert_false(trace_same_decision(&a, &b[i]));

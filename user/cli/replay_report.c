@@ -89,17 +89,19 @@ static void decision_text(const struct law_decision *d, char *buf, size_t n)
 	char target[16];
 
 	units_format_size(d->target_bytes, target, sizeof(target));
-	snprintf(buf, n, "%s (%" PRIu64 " bytes, reason %s, clamps 0x%x, gain %u ppm, loss %u ppm)",
+	snprintf(buf, n,
+		 "%s (%" PRIu64 " bytes, reason %s, clamps 0x%x, gain %u ppm, loss %u ppm, "
+		 "release %" PRIu64 ")",
 		 target, d->target_bytes, policy_reason_name(d->reason), d->clamps, d->gain_ppm,
-		 d->loss_ppm);
+		 d->loss_ppm, d->release_bytes);
 }
 
-#define DIFFERENCE_BYTES 640
+#define DIFFERENCE_BYTES 768
 
 static void difference_text(const struct compare_difference *f, char *buf)
 {
 	uint64_t at_ms = f->at_ns / NS_PER_MS;
-	char was[160], is[160];
+	char was[208], is[208];
 
 	decision_text(&f->was, was, sizeof(was));
 	decision_text(&f->is, is, sizeof(is));
@@ -230,10 +232,11 @@ static json_t *engines_json(const struct compare *c)
 
 static json_t *decision_of(const struct law_decision *d)
 {
-	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "target_bytes", number(d->target_bytes),
-			 "before_bytes", number(d->before_bytes), "reason",
+	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "target_bytes",
+			 number(d->target_bytes), "before_bytes", number(d->before_bytes), "reason",
 			 policy_reason_name(d->reason), "clamps", number(d->clamps), "gain_ppm",
-			 number(d->gain_ppm), "loss_ppm", number(d->loss_ppm));
+			 number(d->gain_ppm), "loss_ppm", number(d->loss_ppm), "release_bytes",
+			 number(d->release_bytes));
 }
 
 static json_t *difference_json(const struct compare_difference *f)

@@ -364,7 +364,10 @@ bool trace_get_end(struct trace_in *in, enum trace_end *ret_why)
 
 bool trace_same_decision(const struct law_decision *a, const struct law_decision *b)
 {
+	/* a field that is added is one to compare */
+	static_assert(sizeof(*a) == 56, "struct law_decision is as it is compared here");
 	return a->target_bytes == b->target_bytes && a->before_bytes == b->before_bytes &&
+	       a->release_bytes == b->release_bytes && a->release_by_ns == b->release_by_ns &&
 	       a->reason == b->reason && a->clamps == b->clamps && a->peer == b->peer &&
 	       a->gain_ppm == b->gain_ppm && a->loss_ppm == b->loss_ppm && a->stream == b->stream;
 }
