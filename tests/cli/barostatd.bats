@@ -168,6 +168,18 @@ teardown() {
 	engine_is redis .state active
 }
 
+@test "without the right to lock its memory it says so, and goes on" {
+	launch=(prlimit --memlock=8388608:8388608)
+	[ "$(id -u)" != 0 ] || launch+=(setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock)
+	start
+	wait_for 20 logged event=not_locked
+	write_conf <<<"[engine redis]"
+	kill -HUP "${fakes[-1]}" # reads a file and makes threads, as in the first moment
+	wait_for 20 engine_is redis .state active
+	run logged 'shrink_failed\|reload_refused'
+	[ "$status" = 1 ]
+}
+
 @test "a second daemon on the same socket and page is refused, the first goes on" {
 	start
 	run timeout 20 "$build/barostatd" --config "$conf"

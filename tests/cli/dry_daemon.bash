@@ -24,9 +24,9 @@ is_up() {
 	"$barostat" --socket "$socket" status >/dev/null 2>&1
 }
 
-# start [OPTION]...: its process id is the last of $fakes
+# start [OPTION]...: its process id is the last of $fakes; by way of the command in $launch, if any
 start() {
-	"$build/barostatd" --config "$conf" "$@" >"$scratch/log" 2>&1 3>&- &
+	"${launch[@]}" "$build/barostatd" --config "$conf" "$@" >"$scratch/log" 2>&1 3>&- &
 	fakes+=($!)
 	wait_for 20 is_up || {
 		cat "$scratch/log"

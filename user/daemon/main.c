@@ -91,6 +91,28 @@ static uint64_t ram_bytes(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+#define LOCK_PROBE_BYTES (1ull << 30) /* address space, not memory */
+
+/*
+ * Locks what there is and what comes. With RLIMIT_MEMLOCK and without CAP_IPC_LOCK the call may
+ * succeed and every later mapping, a thread's stack too, fail: then nothing is locked.
+ */
+static int lock_memory(void)
+{
+	void *probe;
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		return -errno;
+	probe = mmap(NULL, LOCK_PROBE_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (probe == MAP_FAILED) {
+		munlockall();
+		return -EPERM;
+	}
+	munmap(probe, LOCK_PROBE_BYTES);
+	return 0;
+}
+
 /*
  * The daemon must survive the pressure it manages: what it has touched stays in memory
  * (MCL_ONFAULT, so that libraries' untouched pages cost nothing), and the kernel kills others
@@ -98,10 +120,12 @@ static uint64_t ram_bytes(void)
  */
 static void harden(void)
 {
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+	int r = lock_memory();
+
+	if (r < 0)
 		log_info("event=not_locked error=\"%s\" detail=\"the daemon's own memory can be "
 			 "reclaimed; CAP_IPC_LOCK brings this\", ignoring",
-			 strerror(errno));
+			 strerror(-r));
 	/* Without CAP_SYS_RESOURCE the score cannot be lowered; nothing else depends on it. */
 	if (io_write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "-900") < 0)
 		log_debug("event=oom_score_kept, ignoring");
