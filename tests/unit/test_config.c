@@ -82,8 +82,8 @@ static void refuse(const char *text, const char *expected)
 	refuse_now(text, expected);
 }
 
-#define KEYS_DAEMON                                                                                \
-	"ceiling, reserve, burst, interval, lease, parent, page, socket, engine_socket, state, "   \
+#define KEYS_DAEMON                                                                                                          \
+	"ceiling, reserve, burst, interval, interval_min, interval_max, lease, parent, page, socket, engine_socket, state, " \
 	"page_mode, policy, gamma, bpf and log_level"
 #define KEYS_ENGINE "group, cgroup, min, max, initial, weight, stall_target, limit and user"
 #define SHARE       UNITS_SIZE_ALLOWED ", or a percentage of the ceiling like 25%"
@@ -173,6 +173,15 @@ static const struct {
 	{ "[daemon]\ninterval = 2s\nlease = 3s\n",
 	  AT(3) "[daemon] lease is shorter than two intervals of 2s; allowed: at least twice the "
 		"interval\n" },
+	{ "[daemon]\ninterval_min = 200ms\n",
+	  AT(2) "[daemon] interval_min exceeds the interval of 100ms; allowed: at most the "
+		"interval\n" },
+	{ "[daemon]\ninterval_max = 50ms\n",
+	  AT(2) "[daemon] interval_max is not between the interval of 100ms and half the lease; "
+		"allowed: at least the interval, at most half the lease\n" },
+	{ "[daemon]\ninterval_max = 2s\nlease = 3s\n",
+	  AT(2) "[daemon] interval_max is not between the interval of 100ms and half the lease; "
+		"allowed: at least the interval, at most half the lease\n" },
 	{ "[engine a]\nweight = 0\n",
 	  AT(2) "[engine a] weight = 0 is too small; allowed: a whole number from 1 to 10000\n" },
 	{ "[group a]\nweight = 10001\n",
@@ -380,6 +389,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c->reserve_bytes, 4 * GIB);
 	assert_int_equal(c->burst_bytes, (80 * GIB / 50 + 4095) / 4096 * 4096);
 	assert_int_equal(c->interval_ns, 100000000);
+	assert_int_equal(c->interval_min_ns, 25000000);
+	assert_int_equal(c->interval_max_ns, 400000000);
 	assert_int_equal(c->lease_ns, 1000000000);
 	assert_string_equal(c->parent, "barostat");
 	assert_string_equal(c->page, "/run/barostat/pressure");

@@ -1,210 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the law promises for ANY input, tried on random hosts: bounds, determinism, rest when
- * nothing happens, indifference to the order and to the scale of things. Seeds are fixed;
- * BAROSTAT_ROUNDS multiplies the number of hosts tried.
+ * nothing happens, who may receive and how much.
+ * PROPERTY_RUNS=n tries n random snapshots for each.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "user/daemon/law.h"
-
-#define HOST_ENGINES_MAX 12
-#define MIB              (1024ull * 1024)
-#define MS               1000000ull
-#define CAP              (1ull << 56)
-
-struct host {
-	struct law_params params;
-	uint32_t n;
-	struct law_engine engine[HOST_ENGINES_MAX];
-	struct law_sample sample[HOST_ENGINES_MAX];
-	struct law_estimate estimate[HOST_ENGINES_MAX];
-	struct law_decision decision[HOST_ENGINES_MAX];
-	struct law_state state;
-	struct law_workspace *workspace;
-	uint32_t urgent;
-	uint64_t now_ns;
-	uint64_t rng;
-	bool absurd;
-};
-
-static uint64_t rnd(struct host *h)
-{
-	uint64_t x = h->rng += 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
-static uint64_t below(struct host *h, uint64_t end)
-{
-	return end == 0 ? 0 : rnd(h) % end;
-}
-
-static bool one_in(struct host *h, uint64_t n)
-{
-	return below(h, n) == 0;
-}
-
-/* Now and then anything at all, where the host is absurd. */
-static uint64_t any(struct host *h, uint64_t sane)
-{
-	static const uint64_t extremes[] = {
-		0,          1,         4095, 1ull << 31, 1ull << 32, 1ull << 56, (1ull << 63) - 1,
-		1ull << 63, UINT64_MAX
-	};
-
-	if (!h->absurd || !one_in(h, 6))
-		return sane;
-	if (one_in(h, 3))
-		return rnd(h);
-	return extremes[below(h, sizeof(extremes) / sizeof(extremes[0]))];
-}
-
-static uint64_t pages_of(struct host *h, uint64_t bytes)
-{
-	return below(h, bytes / LAW_PAGE_BYTES + 1) * LAW_PAGE_BYTES;
-}
-
-static void host_configure(struct host *h)
-{
-	uint64_t ceiling = (1 + below(h, 4096)) * MIB, left;
-
-	h->params.policy =
-	    one_in(h, 3) ? (enum law_policy)below(h, LAW_POLICY_COUNT) : LAW_POLICY_MARGINAL;
-	h->params.ceiling_bytes = any(h, ceiling);
-	h->params.reserve_bytes = any(h, pages_of(h, ceiling / 16));
-	h->params.burst_bytes = any(h, one_in(h, 2) ? 0 : pages_of(h, ceiling / 8));
-	h->params.gamma_ppm = (uint32_t)any(h, below(h, 3) * 500000);
-	h->params.groups = (uint32_t)any(h, below(h, 4));
-	left = ceiling - ceiling / 16;
-	for (uint32_t g = 0; g < 4; g++) {
-		struct law_group *group = &h->params.group[g];
-
-		group->min_bytes = any(h, one_in(h, 2) ? 0 : pages_of(h, left / 4));
-		group->max_bytes =
-		    any(h, one_in(h, 2) ? ceiling : group->min_bytes + pages_of(h, ceiling / 2));
-		group->weight = (uint32_t)any(h, 1 + below(h, 300));
-	}
-	for (uint32_t i = 0; i < h->n; i++) {
-		struct law_engine *e = &h->engine[i];
-
-		e->min_bytes = any(h, one_in(h, 2) ? 0 : pages_of(h, left / (2 * h->n)));
-		e->max_bytes =
-		    any(h, one_in(h, 2) ? ceiling : e->min_bytes + pages_of(h, ceiling / 2));
-		e->weight = (uint32_t)any(h, 1 + below(h, 300));
-		e->group = (uint32_t)any(h, below(h, 4));
-		e->stall_target_ppm = (uint32_t)any(h, one_in(h, 2) ? 0 : below(h, 1000001));
-		e->active = !one_in(h, 10);
-		e->manual = one_in(h, 10);
-		e->manual_bytes = any(h, pages_of(h, ceiling / 8));
-		e->hard = one_in(h, 2);
-		if (one_in(h, 3))
-			h->state.engine[i].target_bytes = any(h, pages_of(h, ceiling / 4));
-	}
-}
-
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
-/* What an engine says; absurd hosts have engines that say anything. */
-static void host_demand(struct host *h, uint32_t i)
-{
-	struct law_sample *s = &h->sample[i];
-
-	if (one_in(h, 2)) {
-		s->demand = (struct law_demand){ 0 };
-		return;
-	}
-	s->demand.clients = (uint32_t)any(h, 1);
-	s->demand.hint = (uint32_t)any(h, below(h, LAW_HINT_COUNT));
-	s->demand.reclaimable_bytes = any(h, pages_of(h, 64 * MIB));
-	s->demand.wanted_bytes = any(h, one_in(h, 2) ? 0 : pages_of(h, 1024 * MIB));
-	s->demand.grant_epoch = any(h, s->demand.grant_epoch + below(h, 2));
-	s->demand.ack_epoch = any(h, less(s->demand.grant_epoch, below(h, 3)));
-}
-
-/* Plausible activity: counters that grow, usage near the target. */
-static void host_sample(struct host *h)
-{
-	for (uint32_t i = 0; i < h->n; i++) {
-		struct law_sample *s = &h->sample[i];
-		uint64_t target = h->state.engine[i].target_bytes;
-		uint64_t dt = 250 * MS, pages = below(h, 3000);
-
-		s->valid = one_in(h, 4) ? (uint32_t)rnd(h) : 0x1ff;
-		s->ghost_sample_shift = (uint32_t)any(h, 4);
-		s->usage_bytes = any(h, target - (target > 64 * MIB ? pages_of(h, 64 * MIB) : 0));
-		s->file_bytes = s->usage_bytes / 2;
-		s->anon_bytes = s->usage_bytes / 2;
-		if (one_in(h, 3))
-			s->unreclaimable_bytes =
-			    any(h, pages_of(h, h->params.ceiling_bytes % CAP / (2 * h->n)));
-		host_demand(h, i);
-		s->limit_hits += any(h, below(h, 3));
-		s->pgsteal += pages * below(h, 3);
-		s->evictions += pages;
-		s->refault_file = any(h, s->refault_file + (one_in(h, 2) ? pages / 2 : 0));
-		s->ghost_refaults += pages / 32;
-		s->distance[below(h, DISTANCE_BINS)] += any(h, pages / 32);
-		s->stall_ns[STALL_REFAULT] += any(h, below(h, dt));
-		s->stall_ns[below(h, STALL_CAUSES)] += any(h, below(h, dt / 4));
-		s->psi_memory_some_ns += any(h, below(h, dt / 10));
-		s->psi_io_some_ns += any(h, below(h, dt));
-		s->psi_io_full_ns += any(h, below(h, dt / 2));
-		s->cpu_ns += any(h, below(h, dt));
-		s->pgfault += pages;
-	}
-}
-
-static void host_estimate(struct host *h)
-{
-	for (uint32_t i = 0; i < h->n; i++)
-		estimate_update(&h->estimate[i], &h->params, &h->engine[i], &h->sample[i],
-				h->state.engine[i].target_bytes, h->now_ns);
-}
-
-static void host_decide(struct host *h)
-{
-	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
-		      h->now_ns, h->workspace, h->decision);
-}
-
-static void host_advance(struct host *h)
-{
-	h->now_ns += any(h, 10 * MS + below(h, 500 * MS));
-	h->urgent = one_in(h, 8) ? (uint32_t)any(h, below(h, h->n)) : LAW_NO_ENGINE;
-}
-
-static struct host *host_new(uint64_t seed, bool absurd)
-{
-	struct host *h = calloc(1, sizeof(*h));
-
-	assert_non_null(h);
-	h->rng = seed * 77777 + 5;
-	h->absurd = absurd;
-	h->n = 1 + (uint32_t)below(h, HOST_ENGINES_MAX);
-	h->now_ns = 1000 * MS + below(h, 1000000 * MS);
-	h->urgent = LAW_NO_ENGINE;
-	h->workspace = malloc(law_workspace_bytes(h->n));
-	assert_non_null(h->workspace);
-	host_configure(h);
-	return h;
-}
-
-static void host_free(struct host *h)
-{
-	free(h->workspace);
-	free(h);
-}
+#include "tests/unit/law_host.h"
 
 /* -- the bounds, computed here from law.h alone -- */
 
@@ -398,26 +198,19 @@ static void try_hosts(uint64_t first, uint64_t count, bool absurd, int ticks)
 	free(before);
 }
 
-static uint64_t rounds(uint64_t base)
-{
-	const char *factor = getenv("BAROSTAT_ROUNDS");
-
-	return base * (factor ? strtoull(factor, NULL, 10) : 1);
-}
-
 static void bounds_hold_on_plausible_hosts(void **state)
 {
-	try_hosts(1, rounds(400), false, 60);
+	try_hosts(1, hosts_of(400, 60), false, 60);
 }
 
 static void bounds_hold_on_absurd_input(void **state)
 {
-	try_hosts(1000001, rounds(800), true, 40);
+	try_hosts(1000001, hosts_of(800, 40), true, 40);
 }
 
 static void the_same_input_gives_the_same_output_bit_for_bit(void **state)
 {
-	for (uint64_t seed = 1; seed <= rounds(60); seed++) {
+	for (uint64_t seed = 1; seed <= hosts_of(60, 60); seed++) {
 		struct host *a = host_new(seed, seed % 2), *b = host_new(seed, seed % 2);
 
 		for (int t = 0; t < 30; t++) {
@@ -443,7 +236,7 @@ static void the_same_input_gives_the_same_output_bit_for_bit(void **state)
 /* Counters stand still: after the averages have faded no target changes any more. */
 static void nothing_moves_when_nothing_happens(void **state)
 {
-	for (uint64_t seed = 1; seed <= rounds(60); seed++) {
+	for (uint64_t seed = 1; seed <= hosts_of(60, 460); seed++) {
 		struct host *h = host_new(seed, false);
 
 		for (int t = 0; t < 20; t++) {
@@ -465,6 +258,114 @@ static void nothing_moves_when_nothing_happens(void **state)
 	}
 }
 
+static bool is_heap(const struct host *h, uint32_t i)
+{
+	return h->sample[i].unreclaimable_bytes > h->sample[i].usage_bytes / 2;
+}
+
+static bool received_by_plan(const struct host *h, uint32_t i)
+{
+	enum law_reason reason = h->decision[i].reason;
+
+	return reason == LAW_REASON_GAIN || reason == LAW_REASON_TARGET;
+}
+
+/* Who gains has used what it had, has evidence for it, and gets no more than a step. */
+static void receivers_are_full_sure_and_patient(void **state)
+{
+	for (uint64_t seed = 1; seed <= hosts_of(60, 60); seed++) {
+		struct host *h = host_new(seed, false);
+		uint64_t dt_ns = 250 * MS, planned_ns = h->now_ns;
+
+		h->params.policy = LAW_POLICY_MARGINAL;
+		for (int t = 0; t < 60; t++) {
+			uint64_t bucket, step;
+
+			host_sample(h);
+			host_estimate(h);
+			host_decide(h);
+			dt_ns = min_of(h->now_ns - planned_ns, 1000 * MS);
+			planned_ns = h->state.planned_ns;
+			bucket = (up(h->params.ceiling_bytes) + 127) / 128 * LAW_PAGE_BYTES;
+			step = max_of(2 * h->params.ceiling_bytes / 16,
+				      h->params.ceiling_bytes / 16 * (dt_ns / MS) / 250);
+			for (uint32_t i = 0; i < h->n; i++) {
+				const struct law_decision *d = &h->decision[i];
+				uint64_t margin = min_of(2 * bucket, d->before_bytes / 4);
+
+				if (!received_by_plan(h, i) || d->clamps || is_heap(h, i) ||
+				    h->estimate[i].memory.heap)
+					continue;
+				if (h->sample[i].valid & LAW_VALID_USAGE)
+					assert_true(h->sample[i].usage_bytes + margin +
+							LAW_PAGE_BYTES >=
+						    d->before_bytes);
+				assert_true(h->estimate[i].memory.samples_per_s_8 * 4 > 9 * 256);
+				assert_true(d->target_bytes - d->before_bytes <=
+					    max_of(step, bucket) + LAW_PAGE_BYTES);
+			}
+			h->now_ns += 100 * MS + below(h, 300 * MS);
+		}
+		host_free(h);
+	}
+}
+
+/* What comes back from farther away than the ceiling is no reason to move anything. */
+static void refaults_beyond_the_ceiling_change_nothing(void **state)
+{
+	for (uint64_t seed = 1; seed <= hosts_of(30, 60); seed++) {
+		struct host *a = host_new(seed, false), *b = host_new(seed, false);
+
+		for (int t = 0; t < 30; t++) {
+			host_sample(a);
+			host_sample(b);
+			for (uint32_t i = 0; i < b->n; i++) /* 2^32 pages and more */
+				b->sample[i].distance[DISTANCE_BINS - 1 - i % 4] += 1000;
+			host_estimate(a);
+			host_estimate(b);
+			host_decide(a);
+			host_decide(b);
+			assert_memory_equal(a->decision, b->decision, sizeof(a->decision));
+			host_advance(a);
+			host_advance(b);
+		}
+		host_free(a);
+		host_free(b);
+	}
+}
+
+/* Engines that stall and evict, of whose refaults nothing is known: nobody gains. */
+static void without_known_refaults_no_cache_gains(void **state)
+{
+	for (uint64_t seed = 1; seed <= hosts_of(60, 30); seed++) {
+		struct host *h = host_new(seed, false);
+
+		for (int t = 0; t < 30; t++) {
+			uint64_t unknown[HOST_ENGINES_MAX];
+
+			for (uint32_t i = 0; i < h->n; i++)
+				unknown[i] = h->sample[i].ghost_unknown + below(h, 500);
+			host_sample(h);
+			for (uint32_t i = 0; i < h->n; i++) {
+				struct law_sample *s = &h->sample[i];
+
+				s->valid = 0x1ff;
+				s->unreclaimable_bytes = s->anon_bytes = 0;
+				s->file_bytes = s->usage_bytes;
+				s->ghost_refaults = 0;
+				memset(s->distance, 0, sizeof(s->distance));
+				s->ghost_unknown = unknown[i];
+			}
+			host_estimate(h);
+			host_decide(h);
+			for (uint32_t i = 0; i < h->n; i++)
+				assert_false(received_by_plan(h, i));
+			host_advance(h);
+		}
+		host_free(h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +373,9 @@ int main(void)
 		cmocka_unit_test(bounds_hold_on_absurd_input),
 		cmocka_unit_test(the_same_input_gives_the_same_output_bit_for_bit),
 		cmocka_unit_test(nothing_moves_when_nothing_happens),
+		cmocka_unit_test(receivers_are_full_sure_and_patient),
+		cmocka_unit_test(refaults_beyond_the_ceiling_change_nothing),
+		cmocka_unit_test(without_known_refaults_no_cache_gains),
 	};
 
 	return cmocka_run_group_tests_name("law properties", tests, NULL, NULL);

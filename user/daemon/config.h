@@ -73,6 +73,8 @@ struct config {
 	struct config_size burst; /* burst reserve, default 2% of the ceiling */
 	uint64_t ceiling_bytes, reserve_bytes, burst_bytes; /* resolved, page multiples */
 	uint64_t interval_ns; /* default 100ms, 10ms..60s */
+	uint64_t interval_min_ns; /* when a limit is near; default interval / 4, 10ms at least */
+	uint64_t interval_max_ns; /* when nothing happens; default 4 x interval, 400ms at most */
 	uint64_t lease_ns; /* page lease, default 10 x interval, at least 1s */
 	char parent[CONFIG_PATH_MAX]; /* common parent cgroup, default "barostat" */
 	char page[CONFIG_PATH_MAX]; /* /run/barostat/pressure */
@@ -85,7 +87,8 @@ struct config {
 	bool bpf; /* bpf = no: files rung */
 	int log_level; /* enum log_level of user/common/log.h */
 	struct config_where where; /* the last [daemon] section */
-	struct config_where lease_where, page_where, socket_where, engine_socket_where, state_where;
+	struct config_where interval_min_where, interval_max_where, lease_where, page_where,
+	    socket_where, engine_socket_where, state_where;
 
 	struct config_engine *engine;
 	uint32_t engines;

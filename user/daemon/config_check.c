@@ -137,21 +137,46 @@ static void check_files(const struct config *c, struct config_complaints *to)
 						file[j].key, file[i].key);
 }
 
-void config_check_daemon(struct config *c, uint64_t ram_bytes, struct config_complaints *to)
+/* The longest pace by default: a thaw (0.5 s) must not be late for the calm before it. */
+#define CALM_NS 400000000
+
+/* The pace and the lease: min <= interval <= max <= lease / 2. */
+static void check_times(struct config *c, struct config_complaints *to)
 {
 	char interval[16];
 
-	check_ceiling(c, ram_bytes, to);
-	check_reserves(c, to);
-	place_engine_socket(c, to);
-	check_files(c, to);
+	units_format_time(c->interval_ns, interval, sizeof(interval));
 	if (!c->lease_ns)
 		c->lease_ns = max_u64(10 * c->interval_ns, 1000000000);
 	if (c->lease_ns < 2 * c->interval_ns)
 		config_complain(to, first_said(c->lease_where, c->where),
 				"[daemon] lease is shorter than two intervals of %s; allowed: at "
 				"least twice the interval",
-				units_format_time(c->interval_ns, interval, sizeof(interval)));
+				interval);
+	if (!c->interval_min_ns)
+		c->interval_min_ns = min_u64(max_u64(c->interval_ns / 4, 10000000), c->interval_ns);
+	if (c->interval_min_ns > c->interval_ns)
+		config_complain(to, first_said(c->interval_min_where, c->where),
+				"[daemon] interval_min exceeds the interval of %s; allowed: at "
+				"most the interval",
+				interval);
+	if (!c->interval_max_ns)
+		c->interval_max_ns = max_u64(
+		    min_u64(min_u64(4 * c->interval_ns, CALM_NS), c->lease_ns / 2), c->interval_ns);
+	else if (c->interval_max_ns < c->interval_ns || c->interval_max_ns > c->lease_ns / 2)
+		config_complain(to, first_said(c->interval_max_where, c->where),
+				"[daemon] interval_max is not between the interval of %s and half "
+				"the lease; allowed: at least the interval, at most half the lease",
+				interval);
+}
+
+void config_check_daemon(struct config *c, uint64_t ram_bytes, struct config_complaints *to)
+{
+	check_ceiling(c, ram_bytes, to);
+	check_reserves(c, to);
+	place_engine_socket(c, to);
+	check_files(c, to);
+	check_times(c, to);
 }
 
 /* min and max of a group or an engine; what is left of them in whole pages. */

@@ -127,6 +127,9 @@ struct daemon {
 	struct level_state host_level;
 	struct cost cost;
 
+	struct law_pace_state pace;
+	uint64_t timer_ns; /* the interval that the timer is set to */
+
 	int epoll_fd, timer_fd, signal_fd, acted_fd;
 	bool stop;
 	bool reload;
@@ -201,7 +204,7 @@ const char *rung_name(enum rung rung);
 /* -- before and after (setup.c) -- */
 int daemon_init(struct daemon *d);
 void daemon_fini(struct daemon *d);
-int daemon_set_timer(struct daemon *d);
+int daemon_set_timer(struct daemon *d, uint64_t interval_ns);
 
 /* -- control socket (control.c) -- */
 int control_open(struct daemon *d, struct control **ret);

@@ -312,6 +312,20 @@ void policy_decide(struct law_state *state, const struct law_params *params,
 		   uint64_t now_ns, struct law_workspace *workspace,
 		   struct law_decision *ret_decision);
 
+/* The pace of the loop: regular, at most when nothing happens, at least when a limit is near. */
+struct law_pace_bounds {
+	uint64_t least_ns, regular_ns, most_ns;
+};
+
+struct law_pace_state {
+	uint64_t calm_since_ns; /* nothing has happened since then; 0: not known */
+};
+
+/* Time until the next regular tick, given what the last one saw and decided. */
+uint64_t law_pace(struct law_pace_state *state, const struct law_pace_bounds *bounds,
+		  const struct law_engine *engine, const struct law_estimate *estimate,
+		  const struct law_decision *decision, uint32_t n, uint64_t now_ns);
+
 const char *policy_name(enum law_policy policy); /* "marginal" */
 /* -1 when there is no such policy. */
 int policy_from_name(const char *name);

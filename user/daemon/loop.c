@@ -94,6 +94,22 @@ static void arm_engines(struct daemon *d)
 			sensors_arm(d->sensors, e->slot);
 }
 
+/*
+ * An early tick only ends a slack pace: were the timer set by each of them, a storm of stalls would
+ * put off the regular ticks for ever.
+ */
+static void set_pace(struct daemon *d, bool urgent, uint64_t now_ns)
+{
+	const struct law_pace_bounds bounds = { .least_ns = d->config->interval_min_ns,
+						.regular_ns = d->config->interval_ns,
+						.most_ns = d->config->interval_max_ns };
+	uint64_t pace_ns = law_pace(&d->pace, &bounds, d->law_engine, d->estimate, d->decision,
+				    d->slots_used, now_ns);
+
+	if (!urgent || d->timer_ns > d->config->interval_ns)
+		daemon_set_timer(d, pace_ns);
+}
+
 void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 {
 	uint64_t now_ns = clock_now_ns();
@@ -118,6 +134,7 @@ void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 	publish_all(d, now_ns);
 	arm_engines(d);
 	record_send(d);
+	set_pace(d, urgent_slot != LAW_NO_ENGINE, now_ns);
 	cost_note_tick(&d->cost, now_ns, clock_now_ns());
 	if (d->state_dirty)
 		state_save(d);
@@ -281,7 +298,7 @@ int daemon_reload(struct daemon *d, char *ret_why, size_t why_size)
 	log_set_level((enum log_level)d->config->log_level);
 	parent_open(d);
 	engines_refresh_law(d);
-	daemon_set_timer(d);
+	daemon_set_timer(d, d->config->interval_ns);
 	d->housekept_ns = 0;
 	log_info("event=reloaded engines=%u", d->config->engines);
 	return 0;

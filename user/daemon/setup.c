@@ -42,12 +42,14 @@ static enum rung find_rung(const struct daemon *d)
 	return fentry ? RUNG_FULL : RUNG_TRACEPOINTS;
 }
 
-int daemon_set_timer(struct daemon *d)
+int daemon_set_timer(struct daemon *d, uint64_t interval_ns)
 {
-	uint64_t ns = d->config->interval_ns;
-	struct itimerspec it = { .it_interval = { .tv_sec = (time_t)(ns / NS_PER_S),
-						  .tv_nsec = (long)(ns % NS_PER_S) } };
+	struct itimerspec it = { .it_interval = { .tv_sec = (time_t)(interval_ns / NS_PER_S),
+						  .tv_nsec = (long)(interval_ns % NS_PER_S) } };
 
+	if (interval_ns == d->timer_ns)
+		return 0;
+	d->timer_ns = interval_ns;
 	it.it_value = it.it_interval;
 	return timerfd_settime(d->timer_fd, 0, &it, NULL) < 0 ? -errno : 0;
 }
@@ -82,7 +84,7 @@ static int open_loop(struct daemon *d)
 		r = watch_fd(d, d->signal_fd, LOOP_SIGNAL, EPOLLIN);
 	if (r == 0)
 		r = watch_fd(d, d->acted_fd, LOOP_ACTED, EPOLLIN);
-	return r == 0 ? daemon_set_timer(d) : r;
+	return r == 0 ? daemon_set_timer(d, d->config->interval_ns) : r;
 }
 
 static int alloc_slots(struct daemon *d)
