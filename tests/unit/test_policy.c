@@ -240,6 +240,20 @@ static void a_stream_gives_down_to_its_floor(void **state)
 	host_free(h);
 }
 
+static void a_donor_without_a_minimum_keeps_a_small_share(void **state)
+{
+	struct host *h = host_new(2);
+
+	for (int t = 0; t < 600; t++) {
+		/* a need without end beside an engine that has none */
+		h->thrash_pages[0] = (8 + t % 40) * BUCKET / LAW_PAGE_BYTES;
+		tick(h);
+		assert_true(target(h, 1) >= CEILING / 64 / LAW_PAGE_BYTES * LAW_PAGE_BYTES);
+	}
+	assert_true(target(h, 1) < CEILING / 32);
+	host_free(h);
+}
+
 static void a_minimum_holds_against_any_need(void **state)
 {
 	struct host *h = host_new(2);
@@ -728,6 +742,7 @@ int main(void)
 		cmocka_unit_test(memory_goes_to_who_stalls_from_who_does_not),
 		cmocka_unit_test(a_step_is_never_more_than_a_sixteenth_per_quarter_second),
 		cmocka_unit_test(a_stream_gives_down_to_its_floor),
+		cmocka_unit_test(a_donor_without_a_minimum_keeps_a_small_share),
 		cmocka_unit_test(a_minimum_holds_against_any_need),
 		cmocka_unit_test(a_maximum_holds_and_the_rest_is_not_wasted),
 		cmocka_unit_test(a_growing_heap_takes_file_cache_at_once),

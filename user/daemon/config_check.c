@@ -138,7 +138,7 @@ static void check_files(const struct config *c, struct config_complaints *to)
 }
 
 /* The longest pace by default: a thaw (0.5 s) must not be late for the calm before it. */
-#define CALM_NS 400000000
+#define INTERVAL_SLACK_NS 400000000
 
 /* The pace and the lease: min <= interval <= max <= lease / 2. */
 static void check_times(struct config *c, struct config_complaints *to)
@@ -162,7 +162,8 @@ static void check_times(struct config *c, struct config_complaints *to)
 				interval);
 	if (!c->interval_max_ns)
 		c->interval_max_ns = max_u64(
-		    min_u64(min_u64(4 * c->interval_ns, CALM_NS), c->lease_ns / 2), c->interval_ns);
+		    min_u64(min_u64(4 * c->interval_ns, INTERVAL_SLACK_NS), c->lease_ns / 2),
+		    c->interval_ns);
 	else if (c->interval_max_ns < c->interval_ns || c->interval_max_ns > c->lease_ns / 2)
 		config_complain(to, first_said(c->interval_max_where, c->where),
 				"[daemon] interval_max is not between the interval of %s and half "

@@ -67,6 +67,9 @@ void law_curve_update(struct law_estimate *e, const struct law_params *params,
 
 /* -- policy -- */
 
+#define LAW_RELUCTANCE_MAX   4 /* times the hysteresis, of who has turned round again and again */
+#define LAW_RELUCTANCE_BLIND 2 /* the same without distances: it must swing to find its way */
+
 #define LAW_RECEIVERS_MAX 12 /* considered per plan, the most stalled by what memory would cure */
 #define LAW_DONORS_MAX    24 /* considered per plan, the cheapest */
 #define LAW_OFFERS_MAX    256
@@ -147,6 +150,12 @@ struct plan {
 static inline bool plan_full(const struct law_workspace *w, const struct plan_engine *e)
 {
 	return e->usage + law_margin(e->target, w->bucket) >= e->target;
+}
+
+/* The most that a reversal makes an engine's moves dearer, in ppm of the hysteresis. */
+static inline uint64_t law_reluctance_max(const struct law_estimate *est)
+{
+	return LAW_PPM * (est->memory.distances_known ? LAW_RELUCTANCE_MAX : LAW_RELUCTANCE_BLIND);
 }
 
 /* Pages that are nobody's target. */

@@ -53,11 +53,13 @@ static uint64_t between(uint64_t first, uint64_t second, uint64_t part, uint64_t
 }
 
 /* How much dearer a donor is that has just been given something, in 1/1024. */
-static uint64_t reluctance_10(const struct law_engine_state *s)
+static uint64_t reluctance_10(const struct plan *p, uint32_t i)
 {
-	uint64_t hm =
-	    s->direction > 0 ? law_clamp(s->hysteresis_ppm, LAW_PPM, 2 * LAW_PPM) : LAW_PPM;
+	const struct law_engine_state *s = &p->state->engine[i];
+	uint64_t hm = LAW_PPM;
 
+	if (s->direction > 0)
+		hm = law_clamp(s->hysteresis_ppm, LAW_PPM, law_reluctance_max(&p->estimate[i]));
 	return 1024 + HYSTERESIS_10 * hm / LAW_PPM;
 }
 
@@ -93,7 +95,7 @@ void law_donor_price(const struct plan *p, struct plan_donor *d)
 	const struct law_workspace *w = p->w;
 	const struct plan_engine *e = &w->engine[d->engine];
 	const struct law_estimate *est = &p->estimate[d->engine];
-	uint64_t reluctance = reluctance_10(&p->state->engine[d->engine]);
+	uint64_t reluctance = reluctance_10(p, d->engine);
 	uint64_t stall = law_stall_of(est);
 	uint64_t before = cost_of(p, d->engine, stall);
 	uint64_t spare = law_less(e->target, donor_floor(w, e));

@@ -21,7 +21,8 @@
 #define STEP_MAX_PART     16 /* of the ceiling per STEP_WINDOW_NS */
 #define ANON_STEP_PERCENT 30 /* of the ceiling per tick */
 #define REVERSAL_NS       (15 * LAW_S)
-#define CALM_NS           (16 * LAW_S) /* the doubled hysteresis of who reversed fades */
+#define CALM_NS           (40 * LAW_S) /* the reluctance of who has turned round fades */
+#define CALM_BLIND_NS     (16 * LAW_S) /* the same without distances */
 #define MOVE_COST         (LAW_ONE / 2000) /* per bucket and weight: what a move must earn */
 #define GATE_Z            3 /* standard errors of the number of samples */
 #define GATE_WINDOW_NS    (4 * LAW_S)
@@ -210,7 +211,8 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 	const struct law_workspace *w = p->w;
 	const struct plan_receiver *r = &w->receiver[index];
 	const struct law_engine_state *state = &p->state->engine[r->engine];
-	uint64_t hm = law_clamp(state->hysteresis_ppm, LAW_PPM, 2 * LAW_PPM);
+	uint64_t most = law_reluctance_max(&p->estimate[r->engine]);
+	uint64_t hm = law_clamp(state->hysteresis_ppm, LAW_PPM, most);
 	uint64_t weight = w->engine[r->engine].weight;
 	struct supply s = { .got = free_pages, .left = w->offers > 0 ? w->offer[0].pages : 0 };
 	uint64_t refused = 0, refused_trusted = 0, refused_loss = 0;
@@ -364,7 +366,6 @@ static void remember_moves(const struct plan *p)
 	struct law_workspace *w = p->w;
 	uint64_t most = law_max(w->available / STEP_MAX_PART, w->bucket) * LAW_PAGE_BYTES;
 	uint64_t least = w->bucket * LAW_PAGE_BYTES;
-	uint64_t calm = law_alpha(w->window_ns, CALM_NS);
 
 	for (uint32_t i = 0; i < w->n; i++) {
 		struct law_engine_state *s = &p->state->engine[i];
@@ -373,14 +374,18 @@ static void remember_moves(const struct plan *p)
 									: 0;
 		uint64_t step =
 		    s->step_bytes == 0 ? STEP_FIRST * least : law_min(s->step_bytes, LAW_BYTES_CAP);
-		uint64_t hm = law_clamp(s->hysteresis_ppm, LAW_PPM, 2 * LAW_PPM);
+		const struct law_estimate *est = &p->estimate[i];
+		uint64_t dearest = law_reluctance_max(est);
+		uint64_t hm = law_clamp(s->hysteresis_ppm, LAW_PPM, dearest);
+		uint64_t calm_ns = est->memory.distances_known ? CALM_NS : CALM_BLIND_NS;
 
-		s->hysteresis_ppm = (uint32_t)law_ewma(hm, LAW_PPM, calm);
+		s->hysteresis_ppm =
+		    (uint32_t)law_ewma(hm, LAW_PPM, law_alpha(w->window_ns, calm_ns));
 		if (moved == 0 || w->engine[i].before == 0 || w->engine[i].moved == 0)
 			continue;
 		if (s->direction == -moved && law_less(p->now_ns, s->last_move_ns) < REVERSAL_NS) {
 			step /= 2;
-			s->hysteresis_ppm = (uint32_t)law_min(2 * hm, 2 * LAW_PPM);
+			s->hysteresis_ppm = (uint32_t)law_min(2 * hm, dearest);
 		} else {
 			step += step * (w->window_ns / LAW_MS) / (STEP_GROW_NS / LAW_MS);
 		}
