@@ -150,9 +150,11 @@ static void what_cannot_be_reclaimed_gets_a_backstop_not_its_target(void **state
 	in.max_bytes = 600 * MIB;
 	limits_want(&in, &l);
 	assert_int_equal(l.bytes[CG_LIMIT_MAX], 600 * MIB);
-	assert_true(limits_is_heap(51, 100));
-	assert_false(limits_is_heap(50, 100));
-	assert_false(limits_is_heap(0, 0));
+	assert_true(limits_is_heap(51, 100, 100));
+	assert_false(limits_is_heap(50, 100, 100));
+	assert_true(limits_is_heap(0, 30 * MIB, 1024 * MIB));
+	assert_false(limits_is_heap(0, 32 * MIB, 1024 * MIB));
+	assert_true(limits_is_heap(0, 0, 1024 * MIB)); /* about to begin */
 }
 
 static void claims_and_room(void **state)

@@ -43,8 +43,11 @@ struct limits_input {
  */
 void limits_want(const struct limits_input *in, struct cg_limits *ret);
 
-/* Whether reclaim could take less than half of what an engine uses. */
-bool limits_is_heap(uint64_t unreclaimable_bytes, uint64_t usage_bytes);
+/*
+ * Whether a limit could do little but kill: reclaim could take less than half of what the engine
+ * uses, or less than 1/32 of the ceiling, as of one that has only just begun.
+ */
+bool limits_is_heap(uint64_t unreclaimable_bytes, uint64_t usage_bytes, uint64_t ceiling_bytes);
 
 /* What an engine holds of the ceiling while `actual` is in force: its protection (soft), its limit
  * (hard), or the larger of its target and what it uses (backstop). A manual engine without a limit
