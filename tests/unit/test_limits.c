@@ -150,11 +150,22 @@ static void what_cannot_be_reclaimed_gets_a_backstop_not_its_target(void **state
 	in.max_bytes = 600 * MIB;
 	limits_want(&in, &l);
 	assert_int_equal(l.bytes[CG_LIMIT_MAX], 600 * MIB);
-	assert_true(limits_is_heap(51, 100, 100));
-	assert_false(limits_is_heap(50, 100, 100));
-	assert_true(limits_is_heap(0, 30 * MIB, 1024 * MIB));
-	assert_false(limits_is_heap(0, 32 * MIB, 1024 * MIB));
-	assert_true(limits_is_heap(0, 0, 1024 * MIB)); /* about to begin */
+}
+
+static void a_small_cache_is_not_now_a_heap_and_now_none(void **state)
+{
+	const uint64_t ceiling = 1024 * MIB;
+
+	/* what it takes to become one */
+	assert_true(limits_is_heap(false, 0, 0, ceiling)); /* about to begin */
+	assert_true(limits_is_heap(false, 88 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(false, 87 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(false, 0, 16 * MIB, ceiling));
+	/* and to be one no more */
+	assert_true(limits_is_heap(true, 51 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(true, 50 * MIB, 100 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 0, 31 * MIB, ceiling));
+	assert_false(limits_is_heap(true, 0, 32 * MIB, ceiling));
 }
 
 static void claims_and_room(void **state)
@@ -180,6 +191,7 @@ int main(void)
 		cmocka_unit_test(an_anonymous_engine_has_no_high),
 		cmocka_unit_test(a_hard_target_is_the_limit_and_nothing_else_is_touched),
 		cmocka_unit_test(what_cannot_be_reclaimed_gets_a_backstop_not_its_target),
+		cmocka_unit_test(a_small_cache_is_not_now_a_heap_and_now_none),
 		cmocka_unit_test(claims_and_room),
 	};
 

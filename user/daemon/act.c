@@ -255,7 +255,7 @@ void act_all(struct daemon *d, uint64_t now_ns)
 		if (e->soft)
 			watch_freeze(d, e, now_ns);
 		e->backstop = e->held_by_parent &&
-			      limits_is_heap(d->sample[e->slot].unreclaimable_bytes,
+			      limits_is_heap(e->backstop, d->sample[e->slot].unreclaimable_bytes,
 					     d->sample[e->slot].usage_bytes, d->ceiling_bytes);
 		floors += max_u64(d->law_engine[e->slot].min_bytes,
 				  d->sample[e->slot].unreclaimable_bytes);

@@ -7,6 +7,7 @@
 #define CAP_SLACK_SHIFT 2 /* a file engine may stand 1/4 above its target */
 #define CAP_SLACK_MIN   (8 * MIB)
 #define LITTLE_SHARE    32
+#define BEGUN_SHARE     64
 #define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
 
 static uint64_t page_down(uint64_t bytes)
@@ -83,11 +84,14 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret)
 				       : max_u64(page_down(in->target_bytes), least_limit(in));
 }
 
-bool limits_is_heap(uint64_t unreclaimable_bytes, uint64_t usage_bytes, uint64_t ceiling_bytes)
+bool limits_is_heap(bool was, uint64_t unreclaimable_bytes, uint64_t usage_bytes,
+		    uint64_t ceiling_bytes)
 {
 	uint64_t reclaimable = sat_sub_u64(usage_bytes, unreclaimable_bytes);
 
-	return reclaimable < usage_bytes / 2 || reclaimable < ceiling_bytes / LITTLE_SHARE;
+	if (was)
+		return reclaimable < usage_bytes / 2 || reclaimable < ceiling_bytes / LITTLE_SHARE;
+	return reclaimable < usage_bytes / 8 || usage_bytes < ceiling_bytes / BEGUN_SHARE;
 }
 
 uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,

@@ -45,9 +45,12 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret);
 
 /*
  * Whether a limit could do little but kill: reclaim could take less than half of what the engine
- * uses, or less than 1/32 of the ceiling, as of one that has only just begun.
+ * uses, or less than 1/32 of the ceiling. For one that was not such a heap so far: less than 1/8 of
+ * what it uses, or it has hardly begun; or else a small cache would be let go, limited and cut down
+ * in turn.
  */
-bool limits_is_heap(uint64_t unreclaimable_bytes, uint64_t usage_bytes, uint64_t ceiling_bytes);
+bool limits_is_heap(bool was, uint64_t unreclaimable_bytes, uint64_t usage_bytes,
+		    uint64_t ceiling_bytes);
 
 /* What an engine holds of the ceiling while `actual` is in force: its protection (soft), its limit
  * (hard), or the larger of its target and what it uses (backstop). A manual engine without a limit
