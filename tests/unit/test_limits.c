@@ -158,14 +158,14 @@ static void a_small_cache_is_not_now_a_heap_and_now_none(void **state)
 
 	/* what it takes to become one */
 	assert_true(limits_is_heap(false, 0, 0, ceiling)); /* about to begin */
-	assert_true(limits_is_heap(false, 88 * MIB, 100 * MIB, ceiling));
-	assert_false(limits_is_heap(false, 87 * MIB, 100 * MIB, ceiling));
-	assert_false(limits_is_heap(false, 0, 16 * MIB, ceiling));
+	assert_true(limits_is_heap(false, 12 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(false, 13 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(false, 16 * MIB, 16 * MIB, ceiling));
 	/* and to be one no more */
-	assert_true(limits_is_heap(true, 51 * MIB, 100 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 49 * MIB, 100 * MIB, ceiling));
 	assert_false(limits_is_heap(true, 50 * MIB, 100 * MIB, ceiling));
-	assert_true(limits_is_heap(true, 0, 31 * MIB, ceiling));
-	assert_false(limits_is_heap(true, 0, 32 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 31 * MIB, 31 * MIB, ceiling));
+	assert_false(limits_is_heap(true, 32 * MIB, 32 * MIB, ceiling));
 }
 
 static void claims_and_room(void **state)

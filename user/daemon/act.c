@@ -240,6 +240,15 @@ static void set_release(struct daemon *d, struct engine *e, uint64_t now_ns)
 	e->release_bytes = release;
 }
 
+/* What is known to be reclaimable: while an engine grows, its usage runs ahead of its kinds. */
+static uint64_t reclaimable_of(const struct daemon *d, const struct engine *e)
+{
+	const struct law_sample *s = &d->sample[e->slot];
+	uint64_t rest = sat_sub_u64(s->usage_bytes, s->unreclaimable_bytes);
+
+	return d->abilities->has_swap ? rest : min_u64(rest, s->file_bytes);
+}
+
 void act_all(struct daemon *d, uint64_t now_ns)
 {
 	uint64_t floors = 0, active = 0, claims = 0, room;
@@ -255,7 +264,7 @@ void act_all(struct daemon *d, uint64_t now_ns)
 		if (e->soft)
 			watch_freeze(d, e, now_ns);
 		e->backstop = e->held_by_parent &&
-			      limits_is_heap(e->backstop, d->sample[e->slot].unreclaimable_bytes,
+			      limits_is_heap(e->backstop, reclaimable_of(d, e),
 					     d->sample[e->slot].usage_bytes, d->ceiling_bytes);
 		floors += max_u64(d->law_engine[e->slot].min_bytes,
 				  d->sample[e->slot].unreclaimable_bytes);

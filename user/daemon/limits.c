@@ -84,14 +84,13 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret)
 				       : max_u64(page_down(in->target_bytes), least_limit(in));
 }
 
-bool limits_is_heap(bool was, uint64_t unreclaimable_bytes, uint64_t usage_bytes,
+bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
 		    uint64_t ceiling_bytes)
 {
-	uint64_t reclaimable = sat_sub_u64(usage_bytes, unreclaimable_bytes);
-
 	if (was)
-		return reclaimable < usage_bytes / 2 || reclaimable < ceiling_bytes / LITTLE_SHARE;
-	return reclaimable < usage_bytes / 8 || usage_bytes < ceiling_bytes / BEGUN_SHARE;
+		return reclaimable_bytes < usage_bytes / 2 ||
+		       reclaimable_bytes < ceiling_bytes / LITTLE_SHARE;
+	return reclaimable_bytes < usage_bytes / 8 || usage_bytes < ceiling_bytes / BEGUN_SHARE;
 }
 
 uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,

@@ -49,7 +49,7 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret);
  * what it uses, or it has hardly begun; or else a small cache would be let go, limited and cut down
  * in turn.
  */
-bool limits_is_heap(bool was, uint64_t unreclaimable_bytes, uint64_t usage_bytes,
+bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
 		    uint64_t ceiling_bytes);
 
 /* What an engine holds of the ceiling while `actual` is in force: its protection (soft), its limit
