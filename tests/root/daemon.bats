@@ -226,7 +226,7 @@ targets_fit() {
 	tell h anon 120 # in one go: no tick comes between
 	kill -0 "$hog_h"
 	[ "$(engine a .oom_kills)" = 0 ]
-	[ "$(usage_of "$parent/a")" -ge $((140 * 1048576)) ]
+	[ "$(wc -l </proc/swaps)" -gt 1 ] || [ "$(usage_of "$parent/a")" -ge $((140 * 1048576)) ]
 	[ "$(usage_of "$parent")" -le $((256 * 1048576)) ]
 	caught_up() { [ "$(engine a .target_bytes)" -ge $((140 * 1048576)) ]; }
 	[ "$(wc -l </proc/swaps)" -gt 1 ] || wait_for 5 caught_up

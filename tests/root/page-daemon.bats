@@ -75,7 +75,7 @@ page_agrees() {
 	pids+=("$watcher")
 	wait_for 20 watched "budget [1-9]"
 	before=$(lines)
-	cli set a max=64M
+	cli set a min=48M # what it is given while at rest is less
 	wait_for 20 more_lines_than "$before"
 }
 
