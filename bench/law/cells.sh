@@ -81,11 +81,10 @@ cell_set_up() {
 }
 
 # cell_watch DIR: until every load has ended, each 100 ms a line "elapsed_ms NAME usage limit
-# stall_us" per cgroup; no process is started for it.
+# stall_us" per cgroup.
 cell_watch() {
-	local name cgroups=("${engines[@]}") elapsed_ms next_ms=0 pid alive=1 tick
+	local name cgroups=("${engines[@]}") elapsed_ms next_ms=0 pid alive=1
 	[ "$cell" != shared ] || cgroups=(all)
-	exec {tick}<>"$work/tick"
 	while [ $alive = 1 ]; do
 		elapsed_ms=$(((${EPOCHREALTIME/[.,]/} - begin_us) / 1000))
 		if [ $elapsed_ms -ge $next_ms ]; then
@@ -100,9 +99,9 @@ cell_watch() {
 		fi
 		alive=0
 		for pid in "${load_pids[@]}"; do ! kill -0 "$pid" 2>/dev/null || alive=1; done
-		read -r -t 0.03 -u "$tick" || true
+		# not read -t, which starts no process: bash 5.2 has aborted in it (longjmp, uninitialized frame)
+		sleep 0.05
 	done >"$1/timeline.tsv"
-	exec {tick}>&-
 }
 
 # Sets kills to what the OOM killer ended in our cgroups.
