@@ -410,14 +410,13 @@ static void a_damaged_byte_is_noticed_wherever_it_is(void **state)
 	for (size_t at = 0; at < h->bytes; at++) {
 		uint8_t good = h->trace[at];
 		uint32_t sum = 0;
-		size_t frame = 0, frames = 0;
+		size_t frame = 0;
 		ssize_t n = 1;
 
 		h->trace[at] ^= (uint8_t)(1 + below(h, 255));
 		while (frame < h->bytes && n > 0) {
 			n = frame_check(h->trace + frame, h->bytes - frame, &sum);
 			frame += n > 0 ? FRAME_HEAD_BYTES + (size_t)n : 0;
-			frames += n > 0;
 		}
 		assert_true(n <= 0);
 		assert_true(frame <= at);
