@@ -111,8 +111,8 @@ int on_major_fault(struct bpf_perf_event_data *ctx)
 	/* This fault is in maj_flt already. */
 	if (start->faults + 1 == task->min_flt + task->maj_flt) {
 		ns = bpf_ktime_get_ns() - start->time_ns;
-		count(c->ns, ns);
 		count(c->latency[latency_bin(ns) & (LATENCY_BINS - 1)], 1);
+		count(c->ns, ns);
 	}
 	start->time_ns = 0;
 	return 0;

@@ -325,8 +325,8 @@ static __always_inline bool come_back(struct pass *pass, uint64_t page)
 	if (met != MET_OWN)
 		return false;
 	now = counters->evictions;
-	count(counters->ghost_refaults, 1);
 	count(counters->ghost_distance[distance_bin(now > then ? now - then : 0)], 1);
+	count(counters->ghost_refaults, 1);
 	return true;
 }
 

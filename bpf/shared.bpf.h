@@ -115,7 +115,9 @@ static __always_inline uint32_t slot_of_folio(struct folio *folio)
 
 /*
  * Counters are arrays [slot][lane] of structs of uint64_t. A lane is shared by several CPUs on big
- * machines, and a task may be preempted inside a program: always add with count().
+ * machines, and a task may be preempted inside a program: always add with count(). Histograms come
+ * behind the counters they break down and are added to before them: who saw those stand still need
+ * not look at the histogram.
  */
 #define counters_of(map, slot)                                                                     \
 	({                                                                                         \

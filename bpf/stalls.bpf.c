@@ -88,9 +88,9 @@ static __always_inline void book(uint32_t slot, uint32_t cause, uint64_t ns, uin
 
 	if (!c || cause >= STALL_CAUSES)
 		return;
-	count(c->stall_count[cause], weight);
-	count(c->stall_ns[cause], ns * weight);
 	count(c->stall_latency[cause][latency_bin(ns) & (LATENCY_BINS - 1)], weight);
+	count(c->stall_ns[cause], ns * weight);
+	count(c->stall_count[cause], weight);
 }
 
 static __always_inline uint32_t current_pid(void)

@@ -4,6 +4,11 @@
  * an iterator over the cgroups below their common ancestor, which writes one record per engine into
  * a mapped array. (The iterator's own output would stop at 32 KB.)
  *
+ * An engine at rest costs one short look: what is read first, its head, tells whether anything has
+ * happened, and the rest of the record stays as it was. The head sees every charge, fault, reclaim
+ * and wait; what it does not see (a limit that somebody wrote, cache that became dirty) is found
+ * when the engine's turn comes, for LOOK_THROUGH engines of each walk are read whole.
+ *
  * What is read where:
  * - page counters are exact at once; vmstats are as fresh as the last flush, which the loader
  *   brings about by reading a byte of the ancestor's memory.stat;
@@ -15,6 +20,7 @@
 #include "bpf/walk.h"
 
 uint64_t walk_number = 0; /* of the walk under way */
+uint32_t look_from = 0; /* slots from here on are read whole */
 struct walk_enums walk_enums = {};
 
 struct {
@@ -24,6 +30,26 @@ struct {
 	__type(key, uint32_t);
 	__type(value, struct walk_record);
 } records SEC(".maps");
+
+/*
+ * Whose cgroup came how far into the last walk: the next one comes by in the same order, and a look
+ * at a neighbour in memory is cheaper than one into the hash. Void when engines come or go.
+ */
+struct step {
+	uint64_t cgroup_id;
+	uint32_t slot; /* NO_SLOT: no engine's own */
+	uint32_t epoch;
+};
+
+uint32_t steps_epoch = 0;
+const volatile uint32_t steps_max = 1;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct step);
+} steps SEC(".maps");
 
 enum { PSI_IO_SOME, PSI_IO_FULL, PSI_MEM_SOME, PSI_MEM_FULL };
 enum { MEMCG_HIGH = 1, MEMCG_MAX = 2, MEMCG_OOM_KILL = 4 };
@@ -87,19 +113,71 @@ static __always_inline void record_psi(struct walk_record *r, struct psi_group *
 	r->psi_io_full_ns = psi->total[PSI_IO_FULL];
 }
 
+/* The events that faults and reclaim count are among the first, on every kernel. */
+#define HEAD_EVENTS 16
+
+/*
+ * A sum that moves when anything happens to the engine: all of its parts but usage only grow, so
+ * that no two of them make up for each other, and usage moves by charges, which faults and reads
+ * bring.
+ */
+static __always_inline uint64_t head_of(struct mem_cgroup *memcg, struct psi_group *psi)
+{
+	struct memcg_vmstats *vmstats = BPF_CORE_READ(memcg, vmstats);
+	uint32_t bytes = bpf_core_field_size(vmstats->events);
+	uint64_t events[HEAD_EVENTS] = {}, head;
+	long usage;
+
+	bpf_core_read(&usage, sizeof(usage), &memcg->memory.usage.counter);
+	bpf_core_read(events, bytes < sizeof(events) ? bytes : sizeof(events), &vmstats->events);
+	head = (uint64_t)usage << 32;
+	for (int i = 0; i < HEAD_EVENTS; i++)
+		head += events[i];
+	if (psi)
+		head += psi->total[PSI_MEM_SOME] + psi->total[PSI_IO_SOME];
+	return head;
+}
+
 static __noinline int record(struct cgroup *cg, uint32_t index)
 {
 	int memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
 	struct cgroup_subsys_state *css = cg->subsys[memory];
 	struct walk_record *r = bpf_map_lookup_elem(&records, &index);
+	uint64_t head;
 
 	if (!css || !r)
 		return 0;
-	record_counters(r, (struct mem_cgroup *)css);
-	record_vmstats(r, (struct mem_cgroup *)css);
-	record_psi(r, cg->psi);
+	head = head_of((struct mem_cgroup *)css, cg->psi);
+	if (head != r->head || !r->moved_number || index - 1 - look_from < LOOK_THROUGH ||
+	    index == 0) {
+		record_counters(r, (struct mem_cgroup *)css);
+		record_vmstats(r, (struct mem_cgroup *)css);
+		record_psi(r, cg->psi);
+		r->head = head;
+		r->moved_number = walk_number;
+	}
 	r->walk_number = walk_number;
 	return 0;
+}
+
+/* The slot whose own cgroup this is, the walk's seq-th. */
+static __always_inline uint32_t slot_of_step(uint64_t seq, uint64_t id)
+{
+	uint32_t index = seq < steps_max ? seq : steps_max - 1;
+	struct step *step = bpf_map_lookup_elem(&steps, &index);
+	struct engine_ref *ref;
+	uint32_t slot;
+
+	if (step && step->cgroup_id == id && step->epoch == steps_epoch)
+		return step->slot;
+	ref = bpf_map_lookup_elem(&engines, &id);
+	slot = ref && ref->depth == 0 ? ref->slot : NO_SLOT;
+	if (step) {
+		step->cgroup_id = id;
+		step->slot = slot;
+		step->epoch = steps_epoch;
+	}
+	return slot;
 }
 
 #define NODE_STAT(item) bpf_core_enum_value(enum node_stat_item, item)
@@ -125,8 +203,7 @@ static __always_inline void note_enums(void)
 SEC("iter/cgroup")
 int BPF_PROG(walk, struct bpf_iter_meta *meta, struct cgroup *cg)
 {
-	struct engine_ref *ref;
-	uint64_t id;
+	uint32_t slot;
 
 	if (!cg)
 		return 0;
@@ -134,9 +211,8 @@ int BPF_PROG(walk, struct bpf_iter_meta *meta, struct cgroup *cg)
 		note_enums();
 		record(cg, 0); /* the ancestor's record comes before those of the engines */
 	}
-	id = cg->kn->id;
-	ref = bpf_map_lookup_elem(&engines, &id);
-	if (ref && ref->depth == 0)
-		record(cg, ref->slot + 1);
+	slot = slot_of_step(meta->seq_num, cg->kn->id);
+	if (slot != NO_SLOT)
+		record(cg, slot + 1);
 	return 0;
 }

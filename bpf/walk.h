@@ -7,6 +7,7 @@
 
 #define WALK_STATES_MAX 64 /* 50 on 6.1, 38 on 6.12, 40 on 6.18 */
 #define WALK_EVENTS_MAX 48 /* 15, 22, 31 */
+#define LOOK_THROUGH    64u /* slots of a walk that are read whole, whatever their head says */
 
 /*
  * Where a kernel with plain (not compact) indexes keeps its counters, and what else its enums tell:
@@ -20,7 +21,9 @@ struct walk_enums {
 };
 
 struct walk_record {
-	uint64_t walk_number; /* of the walk that wrote it; 0: none yet */
+	uint64_t walk_number; /* of the last walk that was here; 0: none yet */
+	uint64_t moved_number; /* of the last walk that wrote the rest */
+	uint64_t head; /* see walk.bpf.c */
 	uint64_t usage_pages, low_pages, high_pages, max_pages, swap_pages, kernel_pages;
 	uint64_t failcnt; /* v1 */
 	uint64_t events[9]; /* enum memcg_memory_event */

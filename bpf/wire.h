@@ -35,10 +35,13 @@ enum stall_cause {
 #define DISTANCE_SUB_BINS 4
 #define DISTANCE_BINS     128
 
-/* One slot, summed over CPUs: what sensors_read() returns. `valid` has bit (1 << enum sensor_id).
- */
+/* One slot, summed over CPUs: what sensors_read() brings up to date. `valid` and `moved` have bits
+ * (1 << enum sensor_id). */
 struct sensor_reading {
 	uint32_t valid;
+	uint32_t moved; /* what is new since the reading before */
+	uint64_t walk_moved; /* the walk that the walk's part is of, see walk.h */
+	uint32_t reserved0;
 	uint32_t ghost_sample_shift; /* 1 in 2^shift pages is followed */
 	/* faults */
 	uint64_t majfault_count;

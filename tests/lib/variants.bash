@@ -243,7 +243,7 @@ value() {
 }
 
 psi() {
-	sed -n 's/^some.*total=//p' "$(psi_dir "$1")/$2.pressure" | awk '{ print $1 * 1000 }'
+	sed -n 's/^some.*total=//p' "$(psi_dir "$1")/$2.pressure" | awk '{ printf "%.0f\n", $1 * 1000 }'
 }
 
 stat_of() {

@@ -63,6 +63,40 @@ usage_agrees() {
 	[ "$(field 1 usage_bytes)" -lt $((8 << 20)) ]
 }
 
+limit_is_found() {
+	ask read
+	[ "$(field 69 max_bytes)" -eq $((48 << 20)) ]
+}
+
+@test "of many engines at rest a walk reads some whole: a limit that somebody wrote is found in their turn" {
+	local dirs=() walks i
+
+	new_parent "$CG/many"
+	for i in $(seq 0 69); do
+		mkdir "$CG/many/$i"
+		dirs+=("$CG/many/$i")
+	done
+	sensors_start --slots 128 "${dirs[@]}"
+	need_sensor walk
+	ask read
+	[ "$(field 69 max_bytes)" -eq -1 ]
+	echo $((48 << 20)) >"$(limit_file "$CG/many/69")"
+	for walks in 1 2 3; do
+		! limit_is_found || break
+	done
+	echo "found by walk $walks"
+	limit_is_found
+	# who does something is read at once, whoever's turn it is
+	hold one --cgroup "$CG/many/68" anon $((4 << 20))
+	busy_is_read() {
+		ask read
+		[ "$(field 68 usage_bytes)" -ge $((4 << 20)) ] && [ "$(field 68 max_bytes)" -eq -1 ]
+	}
+	for walks in 1 2 3; do
+		busy_is_read || return 1
+	done
+}
+
 # same NAME FIELD: memory.stat's NAME is the walk's FIELD
 same() {
 	[ "$(field 0 "$2")" = "$(stat_of "$CG/a" "$1")" ] || {

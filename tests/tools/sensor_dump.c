@@ -31,6 +31,8 @@ struct dump {
 	struct sensors *sensors;
 	uint32_t slots;
 	bool used[SLOTS_MAX];
+	struct sensor_reading
+	    reading[SLOTS_MAX]; /* kept from one to the next, as the daemon does */
 	int walk_root_fd;
 	json_t *events;
 };
@@ -114,16 +116,15 @@ static json_t *reading(const struct sensor_reading *r)
 static json_t *read_all(struct dump *d)
 {
 	json_t *o = json_object(), *slots = json_object();
-	struct sensor_reading r;
 	char key[16];
 
 	json_object_set_new(o, "walk", json_integer(sensors_walk(d->sensors, d->walk_root_fd)));
 	for (uint32_t i = 0; i < d->slots; i++) {
 		if (!d->used[i])
 			continue;
-		sensors_read(d->sensors, i, &r);
+		sensors_read(d->sensors, i, &d->reading[i]);
 		snprintf(key, sizeof(key), "%u", i);
-		json_object_set_new(slots, key, reading(&r));
+		json_object_set_new(slots, key, reading(&d->reading[i]));
 	}
 	d->events = json_array();
 	sensors_drain(d->sensors, on_event, d);
@@ -141,6 +142,8 @@ static json_t *add(struct dump *d, uint32_t slot, const char *dir)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return json_pack("{s:i}", "error", -errno);
+	if (slot < SLOTS_MAX)
+		memset(&d->reading[slot], 0, sizeof(d->reading[slot]));
 	err = sensors_add(d->sensors, slot, fd, st.st_ino, st.st_ino);
 	if (!err)
 		d->used[slot] = true;
@@ -149,7 +152,6 @@ static json_t *add(struct dump *d, uint32_t slot, const char *dir)
 
 static json_t *cost(struct dump *d, uint32_t rounds)
 {
-	struct sensor_reading r;
 	uint64_t best_walk = UINT64_MAX, best_read = UINT64_MAX, engines = 0;
 
 	for (uint32_t round = 0; round < rounds; round++) {
@@ -160,7 +162,7 @@ static json_t *cost(struct dump *d, uint32_t rounds)
 		engines = 0;
 		for (uint32_t i = 0; i < d->slots; i++) {
 			if (d->used[i]) {
-				sensors_read(d->sensors, i, &r);
+				sensors_read(d->sensors, i, &d->reading[i]);
 				engines++;
 			}
 		}

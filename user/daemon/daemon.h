@@ -26,6 +26,7 @@
 struct actuator;
 struct page_writer;
 struct sensors;
+struct sensor_reading;
 struct control;
 struct demand_socket;
 struct recorder;
@@ -114,6 +115,7 @@ struct daemon {
 	struct engine *engine; /* [capacity] */
 	struct law_params params;
 	struct law_engine *law_engine;
+	struct sensor_reading *reading; /* what the sensors said last */
 	struct law_sample *sample;
 	uint64_t *given_bytes; /* what each engine had while it was sampled */
 	struct law_estimate *estimate;

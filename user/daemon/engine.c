@@ -220,6 +220,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->said_waiting = false;
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
+	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));
 	r = sensors_add(d->sensors, e->slot, cg_node_dirfd(node), cg_node_id(node),
 			cg_node_psi_id(node));
 	if (r < 0)

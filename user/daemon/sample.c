@@ -7,6 +7,7 @@
  * those whose counters moved first.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "user/common/clock.h"
@@ -15,6 +16,7 @@
 #include "user/daemon/daemon.h"
 #include "user/daemon/sensors.h"
 
+#define CACHE_LINE_BYTES  64
 #define FRESH_PER_ROUND   64
 #define FILES_IDLE_NS     NS_PER_S /* how often the files of an idle engine are looked at */
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
@@ -22,10 +24,8 @@
 
 static void from_walk(const struct sensor_reading *r, struct law_sample *s)
 {
-	if (r->walk_valid & WALK_USAGE) {
-		s->usage_bytes = r->usage_bytes;
+	if (r->walk_valid & WALK_USAGE)
 		s->valid |= LAW_VALID_USAGE;
-	}
 	if (r->walk_valid & WALK_VMSTAT) {
 		s->anon_bytes = r->anon_bytes;
 		s->file_bytes = r->file_bytes;
@@ -61,7 +61,8 @@ static void from_counters(const struct sensor_reading *r, struct law_sample *s)
 		s->valid |= LAW_VALID_LEDGER;
 	}
 	if (r->valid & (1u << SENSOR_REFAULTS)) {
-		memcpy(s->distance, r->ghost_distance, sizeof(s->distance));
+		if (r->moved & (1u << SENSOR_REFAULTS))
+			memcpy(s->distance, r->ghost_distance, sizeof(s->distance));
 		s->evictions = r->evictions;
 		s->ghost_refaults = r->ghost_refaults;
 		s->ghost_unknown = r->ghost_unknown;
@@ -195,23 +196,26 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	struct law_sample *s = &d->sample[e->slot];
 	uint64_t usage = s->usage_bytes, pgfault = s->pgfault;
 	struct strain before = strain_of(s);
-	struct sensor_reading reading;
+	struct sensor_reading *reading = &d->reading[e->slot];
 	bool walked, known, moved;
 	int r;
 
-	memset(&reading, 0, sizeof(reading));
-	if (sensors_read(d->sensors, e->slot, &reading) == 0) {
-		from_walk(&reading, s);
-		from_counters(&reading, s);
+	if (sensors_read(d->sensors, e->slot, reading) == 0) {
+		if (reading->moved & (1u << SENSOR_WALK))
+			from_walk(reading, s);
+		from_counters(reading, s);
 	}
-	walked = reading.walk_valid & WALK_VMSTAT;
-	known = walked && events_known(&reading);
+	/* an early tick may have found another usage in the meantime */
+	if (reading->walk_valid & WALK_USAGE)
+		s->usage_bytes = reading->usage_bytes;
+	walked = reading->walk_valid & WALK_VMSTAT;
+	known = walked && events_known(reading);
 	note_strain(e, &before, s, now_ns);
 	/* An engine whose memory did nothing since the last sample has no news in its files. */
 	moved = now_ns - e->strained_ns < STRAIN_LASTS_NS || s->usage_bytes != usage ||
 		s->pgfault != pgfault;
 	/* Between walks a reading carries the last walk's usage: an early tick wants it now. */
-	if (early || !(reading.walk_valid & WALK_USAGE)) {
+	if (early || !(reading->walk_valid & WALK_USAGE)) {
 		r = cg_node_usage(e->node, &usage);
 		if (r < 0)
 			return r;
@@ -220,7 +224,7 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	}
 	if (fresh && (!known || now_ns >= e->files_due_ns || moved)) {
 		e->files_due_ns = now_ns + FILES_IDLE_NS;
-		r = read_files(e, s, &before, walked, events_known(&reading), now_ns);
+		r = read_files(e, s, &before, walked, events_known(reading), now_ns);
 		if (r < 0)
 			return r;
 	}
@@ -245,6 +249,23 @@ void sample_one(struct daemon *d, struct engine *e, uint64_t now_ns)
 	sample_checked(d, e, true, true, now_ns);
 }
 
+/* With many engines their data have left the processor's cache since the last tick. */
+static void fetch_ahead(const struct daemon *d, const struct engine *e)
+{
+	const uint32_t slot = e->slot + 2;
+
+	if (slot >= d->slots_used)
+		return;
+	for (size_t at = 0; at < offsetof(struct law_sample, distance); at += CACHE_LINE_BYTES)
+		__builtin_prefetch((const char *)&d->sample[slot] + at);
+	__builtin_prefetch(&d->sample[slot].cpu_ns);
+	__builtin_prefetch(&d->reading[slot]);
+	__builtin_prefetch(&d->reading[slot].stall_count);
+	__builtin_prefetch(&d->reading[slot].evictions);
+	__builtin_prefetch(&d->reading[slot].reclaim_scanned_pages);
+	__builtin_prefetch(&d->reading[slot].events_high);
+}
+
 void sample_all(struct daemon *d, uint64_t now_ns)
 {
 	uint32_t active = 0, start, i = 0;
@@ -263,6 +284,7 @@ void sample_all(struct daemon *d, uint64_t now_ns)
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): this one is active */
 		fresh = (i + active - start) % active < FRESH_PER_ROUND;
 		i++;
+		fetch_ahead(d, e);
 		sample_checked(d, e, fresh, false, now_ns);
 		if (e->status == ENGINE_ACTIVE)
 			d->usage_bytes += d->sample[e->slot].usage_bytes;

@@ -71,8 +71,11 @@ int sensors_remove(struct sensors *s, uint32_t slot);
  */
 int sensors_walk(struct sensors *s, int memory_root_dirfd);
 
-/* Sums the per-CPU counters of a slot. Costs no system call. */
-int sensors_read(struct sensors *s, uint32_t slot, struct sensor_reading *ret_reading);
+/*
+ * Brings a reading of a slot up to date. It is zeroed when the engine comes to the slot and handed
+ * in again each time: what has not moved since is not read again. Costs no system call.
+ */
+int sensors_read(struct sensors *s, uint32_t slot, struct sensor_reading *reading);
 
 /* Epoll-able descriptor of the ring buffer; -1 when there are no events. */
 int sensors_event_fd(const struct sensors *s);

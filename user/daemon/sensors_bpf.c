@@ -321,21 +321,21 @@ static void reclaim_from_walk(struct sensor_reading *reading)
 	reading->reclaim_stolen_pages = reading->pgsteal;
 }
 
-int sensors_read(struct sensors *s, uint32_t slot, struct sensor_reading *ret_reading)
+int sensors_read(struct sensors *s, uint32_t slot, struct sensor_reading *reading)
 {
 	if (slot >= s->ctx.slots)
 		return -EINVAL;
-	memset(ret_reading, 0, sizeof(*ret_reading));
-	if (s->engines)
-		ret_reading->children = engine_set_scanned(s->engines, slot);
+	reading->valid = 0;
+	reading->moved = 0;
+	reading->children = s->engines ? engine_set_scanned(s->engines, slot) : 0;
 	for (int i = 0; i < SENSOR_COUNT; i++) {
 		if (!s->private[i])
 			continue;
-		ret_reading->valid |= 1u << i;
-		modules[i]->read(s->private[i], slot, ret_reading);
+		reading->valid |= 1u << i;
+		modules[i]->read(s->private[i], slot, reading);
 	}
 	if (s->state[SENSOR_RECLAIM].variant != SENSOR_FENTRY)
-		reclaim_from_walk(ret_reading);
+		reclaim_from_walk(reading);
 	return 0;
 }
 

@@ -42,7 +42,8 @@ struct sensor_module {
 	 */
 	int (*open)(const struct sensor_ctx *ctx, enum sensor_variant variant, void **ret_private);
 	void (*close)(void *private);
-	/* Adds the sensor's own fields of a slot to the zeroed reading. */
+	/* Brings the sensor's own fields of a reading up to date; sets its bit of `moved` when one
+	 * of them is another now. */
 	void (*read)(void *private, uint32_t slot, struct sensor_reading *reading);
 	/* Counters of the slot to 0; no program counts into the slot at that time. */
 	void (*reset)(void *private, uint32_t slot);
@@ -104,6 +105,9 @@ int sensor_counters_map(const struct sensor_ctx *ctx, const struct bpf_map *map,
 void sensor_counters_unmap(struct sensor_counters *c);
 /* Sums the lanes of a slot into a struct of the same layout. Zeros before the first reset. */
 void sensor_counters_sum(const struct sensor_counters *c, uint32_t slot, void *ret_value);
+/* The same of the first `words` alone: the counters in front of the histograms. */
+void sensor_counters_head(const struct sensor_counters *c, uint32_t slot, size_t words,
+			  uint64_t *ret_value);
 /* The first lane's struct of a slot, to write what is not a counter; after reset only. */
 void *sensor_counters_at(const struct sensor_counters *c, uint32_t slot);
 void sensor_counters_reset(struct sensor_counters *c, uint32_t slot);

@@ -9,6 +9,7 @@
 #include "user/daemon/sensors_bpf.h"
 
 #define PIECE_BYTES (32u << 10) /* a multiple of any page size in use on x86 */
+#define AHEAD       2 /* slots */
 
 int sensor_memory_open(const struct bpf_map *map, size_t bytes, struct sensor_memory *ret)
 {
@@ -104,17 +105,28 @@ void *sensor_counters_at(const struct sensor_counters *c, uint32_t slot)
 	return c->memory.base + slot * slot_bytes(c);
 }
 
+void sensor_counters_head(const struct sensor_counters *c, uint32_t slot, size_t words,
+			  uint64_t *ret_value)
+{
+	const uint64_t *counter = sensor_counters_at(c, slot);
+	size_t stride = c->value_bytes / sizeof(uint64_t);
+
+	/* slots are read in turn, and far apart in memory: what comes next is on its way by then */
+	__builtin_prefetch((const char *)counter + AHEAD * slot_bytes(c));
+	if (c->lanes > 1)
+		__builtin_prefetch((const char *)counter + AHEAD * slot_bytes(c) + c->value_bytes);
+	memset(ret_value, 0, words * sizeof(uint64_t));
+	for (uint32_t lane = 0; lane < c->lanes; lane++, counter += stride) {
+		for (size_t i = 0; i < words; i++)
+			ret_value[i] += __atomic_load_n(&counter[i], __ATOMIC_RELAXED);
+	}
+	/* who adds to a histogram adds to its counter afterwards: look in the other order */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
 void sensor_counters_sum(const struct sensor_counters *c, uint32_t slot, void *ret_value)
 {
-	size_t words = c->value_bytes / sizeof(uint64_t);
-	const uint64_t *counter = sensor_counters_at(c, slot);
-	uint64_t *sum = ret_value;
-
-	memset(sum, 0, c->value_bytes);
-	for (uint32_t lane = 0; lane < c->lanes; lane++, counter += words) {
-		for (size_t i = 0; i < words; i++)
-			sum[i] += __atomic_load_n(&counter[i], __ATOMIC_RELAXED);
-	}
+	sensor_counters_head(c, slot, c->value_bytes / sizeof(uint64_t), ret_value);
 }
 
 void sensor_counters_reset(struct sensor_counters *c, uint32_t slot)

@@ -126,9 +126,13 @@ static void faults_read(void *private, uint32_t slot, struct sensor_reading *rea
 	const struct faults *f = private;
 	struct fault_counters sum;
 
-	sensor_counters_sum(&f->counters, slot, &sum);
+	sensor_counters_head(&f->counters, slot, 2, &sum.count);
+	if (sum.count == reading->majfault_count && sum.ns == reading->majfault_ns)
+		return;
+	reading->moved |= 1u << SENSOR_FAULTS;
 	reading->majfault_count = sum.count;
 	reading->majfault_ns = sum.ns;
+	sensor_counters_sum(&f->counters, slot, &sum);
 	memcpy(reading->majfault_latency, sum.latency, sizeof(sum.latency));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The refaults sensor: evictions, ghosts and refault distances of bpf/refaults.bpf.c. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "user/common/cleanup.h"
 #include "user/daemon/sensors_bpf.h"
 #include "user/daemon/sensors_ghosts.h"
+
+#define HEAD_WORDS (offsetof(struct refault_counters, unused) / sizeof(uint64_t))
 
 struct refaults {
 	struct refaults_bpf *bpf;
@@ -99,14 +102,21 @@ static void refaults_read(void *private, uint32_t slot, struct sensor_reading *r
 	struct refaults *r = private;
 	struct refault_counters c;
 
-	sensor_counters_sum(&r->counters, slot, &c);
 	reading->ghost_sample_shift = r->sample_shift;
-	reading->evictions += c.evictions;
-	reading->ghost_evictions += c.ghost_evictions;
-	reading->ghost_refaults += c.ghost_refaults;
-	reading->ghost_unknown += c.ghost_unknown;
-	for (size_t i = 0; i < DISTANCE_BINS; i++)
-		reading->ghost_distance[i] += c.ghost_distance[i];
+	sensor_counters_head(&r->counters, slot, HEAD_WORDS, &c.evictions);
+	if (c.evictions == reading->evictions && c.ghost_evictions == reading->ghost_evictions &&
+	    c.ghost_refaults == reading->ghost_refaults &&
+	    c.ghost_unknown == reading->ghost_unknown)
+		return;
+	reading->moved |= 1u << SENSOR_REFAULTS;
+	reading->evictions = c.evictions;
+	reading->ghost_evictions = c.ghost_evictions;
+	reading->ghost_unknown = c.ghost_unknown;
+	if (c.ghost_refaults == reading->ghost_refaults)
+		return;
+	reading->ghost_refaults = c.ghost_refaults;
+	sensor_counters_sum(&r->counters, slot, &c);
+	memcpy(reading->ghost_distance, c.ghost_distance, sizeof(c.ghost_distance));
 }
 
 /* The generation goes on: ghosts of the engine that had this slot before are strangers. */

@@ -70,13 +70,15 @@ static void stalls_read(void *private, uint32_t slot, struct sensor_reading *rea
 	struct stalls *s = private;
 	struct stall_counters c;
 
+	sensor_counters_head(&s->counters, slot, 2 * STALL_CAUSES, c.stall_count);
+	if (!memcmp(c.stall_count, reading->stall_count, sizeof(c.stall_count)) &&
+	    !memcmp(c.stall_ns, reading->stall_ns, sizeof(c.stall_ns)))
+		return;
+	reading->moved |= 1u << SENSOR_STALLS;
+	memcpy(reading->stall_count, c.stall_count, sizeof(c.stall_count));
+	memcpy(reading->stall_ns, c.stall_ns, sizeof(c.stall_ns));
 	sensor_counters_sum(&s->counters, slot, &c);
-	for (size_t cause = 0; cause < STALL_CAUSES; cause++) {
-		reading->stall_count[cause] += c.stall_count[cause];
-		reading->stall_ns[cause] += c.stall_ns[cause];
-		for (size_t bin = 0; bin < LATENCY_BINS; bin++)
-			reading->stall_latency[cause][bin] += c.stall_latency[cause][bin];
-	}
+	memcpy(reading->stall_latency, c.stall_latency, sizeof(c.stall_latency));
 }
 
 static void stalls_reset(void *private, uint32_t slot)

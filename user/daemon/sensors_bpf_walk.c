@@ -29,13 +29,14 @@
 #define RETRY_EAGER        50 /* walks at which matching is tried every time */
 #define RETRY_LAZY         64 /* then at every so many-th */
 #define PAGE_BYTES         4096ull
+#define STEPS_SPARE        256 /* cgroups of the walk that are no engine's own, remembered */
 
 enum layout_state { LAYOUT_UNKNOWN, LAYOUT_KNOWN, LAYOUT_GIVEN_UP };
 
 struct walk {
 	struct walk_bpf *skel;
 	struct sensor_memory records; /* one per slot, and the ancestor's */
-	uint32_t slots;
+	uint32_t slots, slots_used;
 	bool v1;
 	/* the ancestor of the last walk */
 	dev_t ancestor_dev;
@@ -103,9 +104,12 @@ static int walk_open(const struct sensor_ctx *ctx, enum sensor_variant variant, 
 	w->skel = walk_bpf__open();
 	if (!w->skel)
 		return -errno;
+	w->skel->rodata->steps_max = ctx->slots + STEPS_SPARE;
 	err = sensor_share(ctx, w->skel->obj);
 	if (!err)
 		err = bpf_map__set_max_entries(w->skel->maps.records, ctx->slots + 1);
+	if (!err)
+		err = bpf_map__set_max_entries(w->skel->maps.steps, ctx->slots + STEPS_SPARE);
 	if (!err)
 		err = walk_bpf__load(w->skel);
 	if (!err)
@@ -252,6 +256,14 @@ static void look_above(struct walk *w, int dirfd)
 	w->contradictions = 0; /* the root's own peculiarities prove nothing */
 }
 
+/* Another LOOK_THROUGH slots' turn to be read whole. */
+static void turn(struct walk *w)
+{
+	uint32_t next = w->skel->bss->look_from + LOOK_THROUGH;
+
+	w->skel->bss->look_from = next < w->slots_used ? next : 0;
+}
+
 static int walk_walk(void *private, int memory_root_dirfd)
 {
 	struct walk *w = private;
@@ -260,7 +272,10 @@ static int walk_walk(void *private, int memory_root_dirfd)
 	if (!w->looked_above)
 		look_above(w, memory_root_dirfd);
 	err = set_ancestor(w, memory_root_dirfd, BPF_CGROUP_ITER_DESCENDANTS_PRE);
-	return err ?: pass_and_match(w);
+	if (!err)
+		err = pass_and_match(w);
+	turn(w);
+	return err;
 }
 
 static uint64_t pages_to_bytes(uint64_t pages)
@@ -298,11 +313,19 @@ static void walk_read(void *private, uint32_t slot, struct sensor_reading *readi
 	const struct walk *w = private;
 	const struct walk_record *r = record_of(w, slot + 1);
 
+	__builtin_prefetch(r + 2);
 	if (!r->walk_number || r->walk_number != w->skel->bss->walk_number) {
-		reading->valid &=
-		    ~(1u << SENSOR_WALK); /* not reached: not below the ancestor, or gone */
+		/* not reached: not below the ancestor, or gone */
+		reading->valid &= ~(1u << SENSOR_WALK);
+		reading->walk_valid = 0;
+		reading->walk_moved = 0;
 		return;
 	}
+	if (r->moved_number == reading->walk_moved &&
+	    (w->layout_state != LAYOUT_KNOWN || reading->walk_valid & WALK_VMSTAT))
+		return;
+	reading->moved |= 1u << SENSOR_WALK;
+	reading->walk_moved = r->moved_number;
 	reading->usage_bytes = pages_to_bytes(r->usage_pages);
 	reading->max_bytes = pages_to_bytes(r->max_pages);
 	reading->high_bytes = pages_to_bytes(r->high_pages);
@@ -330,6 +353,16 @@ static void walk_reset(void *private, uint32_t slot)
 	sensor_memory_need(&w->records, (slot + 1) * sizeof(struct walk_record),
 			   sizeof(struct walk_record));
 	memset(record_of(w, slot + 1), 0, sizeof(struct walk_record));
+	w->skel->bss->steps_epoch++;
+	if (slot >= w->slots_used)
+		w->slots_used = slot + 1;
+}
+
+static void walk_remove(void *private, uint32_t slot)
+{
+	struct walk *w = private;
+
+	w->skel->bss->steps_epoch++;
 }
 
 const struct sensor_module sensor_walk = {
@@ -340,5 +373,6 @@ const struct sensor_module sensor_walk = {
 	.close = walk_close,
 	.read = walk_read,
 	.reset = walk_reset,
+	.remove = walk_remove,
 	.walk = walk_walk,
 };

@@ -62,11 +62,11 @@ int sensors_walk(struct sensors *s, int memory_root_dirfd)
 	return 0;
 }
 
-int sensors_read(struct sensors *s, uint32_t slot, struct sensor_reading *ret_reading)
+int sensors_read(struct sensors *s, uint32_t slot, struct sensor_reading *reading)
 {
 	if (slot >= s->slots)
 		return -EINVAL;
-	memset(ret_reading, 0, sizeof(*ret_reading));
+	memset(reading, 0, sizeof(*reading));
 	return 0;
 }
 

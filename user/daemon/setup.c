@@ -96,14 +96,15 @@ static int alloc_slots(struct daemon *d)
 	d->capacity = n;
 	d->engine = calloc(n, sizeof(*d->engine));
 	d->law_engine = calloc(n, sizeof(*d->law_engine));
+	d->reading = calloc(n, sizeof(*d->reading));
 	d->sample = calloc(n, sizeof(*d->sample));
 	d->given_bytes = calloc(n, sizeof(*d->given_bytes));
 	d->estimate = calloc(n, sizeof(*d->estimate));
 	d->decision = calloc(n, sizeof(*d->decision));
 	d->law_state = calloc(1, sizeof(*d->law_state));
 	d->workspace = calloc(1, law_workspace_bytes(n));
-	if (!d->engine || !d->law_engine || !d->sample || !d->given_bytes || !d->estimate ||
-	    !d->decision || !d->law_state || !d->workspace)
+	if (!d->engine || !d->law_engine || !d->reading || !d->sample || !d->given_bytes ||
+	    !d->estimate || !d->decision || !d->law_state || !d->workspace)
 		return -ENOMEM;
 	return 0;
 }
@@ -280,6 +281,7 @@ void daemon_fini(struct daemon *d)
 			close(fds[i]);
 	free(d->engine);
 	free(d->law_engine);
+	free(d->reading);
 	free(d->sample);
 	free(d->given_bytes);
 	free(d->estimate);
