@@ -67,7 +67,7 @@ struct engine {
 	struct cg_limits wanted; /* what act last asked for */
 	struct cg_limits actual; /* what the kernel held when last read */
 	uint64_t verify_due_ns; /* next reading of the limits */
-	uint64_t files_due_ns, strained_ns, pressure_ns; /* see sample.c */
+	uint64_t files_due_ns, moved_ns, strained_ns, pressure_ns; /* see sample.c */
 
 	/* PSI trigger descriptor, -1 when none */
 	int psi_fd;

@@ -19,6 +19,7 @@
 #define CACHE_LINE_BYTES  64
 #define FRESH_PER_ROUND   64
 #define FILES_IDLE_NS     NS_PER_S /* how often the files of an idle engine are looked at */
+#define PRESSURE_IDLE_NS  (5 * NS_PER_S) /* the same of PSI, when nothing moved since */
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
 #define STRAIN_LASTS_NS   (500 * NS_PER_MS) /* a wait is counted when it begins, or when it ends */
 
@@ -143,10 +144,39 @@ static void set_unreclaimable(const struct daemon *d, const struct engine *e, st
 	s->unreclaimable_bytes = min_u64(locked, s->usage_bytes);
 }
 
+/* PSI of tasks that had nothing to wait for is what it was. */
+static uint64_t pressure_pace_ns(const struct engine *e, uint64_t now_ns)
+{
+	if (now_ns - e->strained_ns < STRAIN_LASTS_NS)
+		return PRESSURE_LEAST_NS;
+	return now_ns - e->moved_ns < FILES_IDLE_NS ? FILES_IDLE_NS : PRESSURE_IDLE_NS;
+}
+
+static void read_pressure(struct engine *e, struct law_sample *s, uint64_t now_ns)
+{
+	struct cg_pressure pressure;
+
+	if (now_ns - e->pressure_ns >= pressure_pace_ns(e, now_ns)) {
+		e->pressure_ns = now_ns;
+		if (cg_node_pressure(e->node, CG_PRESSURE_MEMORY, &pressure) == 0) {
+			s->psi_memory_some_ns = pressure.some_ns;
+			s->psi_memory_full_ns = pressure.full_ns;
+			s->valid |= LAW_VALID_PSI_MEMORY;
+		}
+		if (cg_node_pressure(e->node, CG_PRESSURE_IO, &pressure) == 0) {
+			s->psi_io_some_ns = pressure.some_ns;
+			s->psi_io_full_ns = pressure.full_ns;
+			s->valid |= LAW_VALID_PSI_IO;
+		}
+	}
+	pressure_window_add(&e->window_memory, s->psi_memory_some_ns, s->psi_memory_full_ns,
+			    now_ns);
+	pressure_window_add(&e->window_io, s->psi_io_some_ns, s->psi_io_full_ns, now_ns);
+}
+
 static int read_files(struct engine *e, struct law_sample *s, const struct strain *before,
 		      bool stat_known, bool events_are, uint64_t now_ns)
 {
-	struct cg_pressure pressure;
 	struct cg_events events;
 	struct cg_stat stat;
 	int r;
@@ -169,23 +199,7 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 	if (cg_node_cpu(e->node, &s->cpu_ns) == 0)
 		s->valid |= LAW_VALID_CPU;
 	note_strain(e, before, s, now_ns);
-	if (now_ns - e->pressure_ns <
-	    (now_ns - e->strained_ns < STRAIN_LASTS_NS ? PRESSURE_LEAST_NS : FILES_IDLE_NS))
-		return 0;
-	e->pressure_ns = now_ns;
-	if (cg_node_pressure(e->node, CG_PRESSURE_MEMORY, &pressure) == 0) {
-		s->psi_memory_some_ns = pressure.some_ns;
-		s->psi_memory_full_ns = pressure.full_ns;
-		s->valid |= LAW_VALID_PSI_MEMORY;
-	}
-	if (cg_node_pressure(e->node, CG_PRESSURE_IO, &pressure) == 0) {
-		s->psi_io_some_ns = pressure.some_ns;
-		s->psi_io_full_ns = pressure.full_ns;
-		s->valid |= LAW_VALID_PSI_IO;
-	}
-	pressure_window_add(&e->window_memory, s->psi_memory_some_ns, s->psi_memory_full_ns,
-			    now_ns);
-	pressure_window_add(&e->window_io, s->psi_io_some_ns, s->psi_io_full_ns, now_ns);
+	read_pressure(e, s, now_ns);
 	return 0;
 }
 
@@ -214,6 +228,8 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	/* An engine whose memory did nothing since the last sample has no news in its files. */
 	moved = now_ns - e->strained_ns < STRAIN_LASTS_NS || s->usage_bytes != usage ||
 		s->pgfault != pgfault;
+	if (moved)
+		e->moved_ns = now_ns;
 	/* Between walks a reading carries the last walk's usage: an early tick wants it now. */
 	if (early || !(reading->walk_valid & WALK_USAGE)) {
 		r = cg_node_usage(e->node, &usage);
