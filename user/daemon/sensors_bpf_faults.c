@@ -4,6 +4,7 @@
  * that counts.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "bpf/faults.skel.h"
 #include "user/common/cleanup.h"
+#include "user/common/io.h"
 #include "user/daemon/sensors_bpf.h"
 
 struct fault_counters { /* as in bpf/faults.bpf.c */
@@ -59,6 +61,30 @@ static int open_event(int cpu)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Debian's own level, which asks for more than CAP_PERFMON. */
+#define PARANOID_DEBIAN 3
+
+static int paranoia(void)
+{
+	char text[16];
+
+	return io_read_file_at(AT_FDCWD, "/proc/sys/kernel/perf_event_paranoid", text,
+			       sizeof(text)) > 0
+		   ? atoi(text)
+		   : 0;
+}
+
+static void note_refusal(int err)
+{
+	if (err == -EACCES && paranoia() >= PARANOID_DEBIAN)
+		sensor_note("software events are for CAP_SYS_ADMIN here: sysctl "
+			    "kernel.perf_event_paranoid=2 would give them to CAP_PERFMON");
+	else
+		sensor_note("kernel refuses the software event page-faults-maj (%s): needs "
+			    "CONFIG_PERF_EVENTS and CAP_PERFMON",
+			    strerrorname_np(-err));
+}
+
 static int attach_events(struct faults *f)
 {
 	int attached = 0, err = 0;
@@ -75,9 +101,7 @@ static int attach_events(struct faults *f)
 		if (fd == -ENODEV || fd == -ENXIO)
 			continue; /* possible, but off */
 		if (fd < 0) {
-			sensor_note("kernel refuses the software event page-faults-maj (%s): needs "
-				    "CONFIG_PERF_EVENTS and CAP_PERFMON",
-				    strerrorname_np(-fd));
+			note_refusal(fd);
 			return fd;
 		}
 		f->events[cpu] = bpf_program__attach_perf_event(f->skel->progs.on_major_fault, fd);
