@@ -164,11 +164,12 @@ $(BUILD)/libbarostat.a: $(lib_o)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+# nodelete: the kernel may still look at the last restartable sequence of a thread, which is in it
 $(BUILD)/$(shlib): $(lib_o) $(map)
 	$(call say,LD,$@)
 	$(Q)grep -q 'BAROSTAT_$(ABI)\.' $(map) || { echo "$(map): no node for version $(VERSION)" >&2; exit 1; }
-	$(Q)$(CC) $(ldflags) -shared -Wl,-soname,$(soname) -Wl,--version-script,$(map) -Wl,-z,defs -o $@ $(lib_o) \
-		$(if $(SAN),,-Wl,--no-undefined)
+	$(Q)$(CC) $(ldflags) -shared -Wl,-soname,$(soname) -Wl,--version-script,$(map) -Wl,-z,defs -Wl,-z,nodelete \
+		-o $@ $(lib_o) $(if $(SAN),,-Wl,--no-undefined)
 
 $(BUILD)/libbarostat.so: $(BUILD)/$(shlib)
 	$(Q)ln -sf $(shlib) $(BUILD)/$(soname)

@@ -5,6 +5,7 @@
 
 #include <barostat/client.h>
 #include <barostat/demand.h>
+#include <barostat/memtable.h>
 #include <barostat/page.h>
 
 #endif
