@@ -7,5 +7,6 @@
 #include <barostat/demand.h>
 #include <barostat/memtable.h>
 #include <barostat/page.h>
+#include <barostat/pool.h>
 
 #endif
