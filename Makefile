@@ -164,11 +164,12 @@ $(BUILD)/libbarostat.a: $(lib_o)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+# nodelete: the kernel may still look at the last restartable sequence of a thread, which is in it
 $(BUILD)/$(shlib): $(lib_o) $(map)
 	$(call say,LD,$@)
 	$(Q)grep -q 'BAROSTAT_$(ABI)\.' $(map) || { echo "$(map): no node for version $(VERSION)" >&2; exit 1; }
-	$(Q)$(CC) $(ldflags) -shared -Wl,-soname,$(soname) -Wl,--version-script,$(map) -Wl,-z,defs -o $@ $(lib_o) \
-		$(if $(SAN),,-Wl,--no-undefined)
+	$(Q)$(CC) $(ldflags) -shared -Wl,-soname,$(soname) -Wl,--version-script,$(map) -Wl,-z,defs -Wl,-z,nodelete \
+		-o $@ $(lib_o) $(if $(SAN),,-Wl,--no-undefined)
 
 $(BUILD)/libbarostat.so: $(BUILD)/$(shlib)
 	$(Q)ln -sf $(shlib) $(BUILD)/$(soname)
@@ -215,6 +216,7 @@ $(BUILD)/fuzz/fuzz_scenario: $(addprefix user/sim/,scenario.c keys.c values.c) u
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
 $(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
 $(BUILD)/fuzz/fuzz_demand: user/daemon/demand.c $(wildcard user/lib/*.c)
+$(BUILD)/fuzz/fuzz_env: $(wildcard user/lib/pool*.c)
 $(BUILD)/fuzz/fuzz_trace: user/daemon/trace.c user/cli/replay.c user/cli/replay_compare.c \
 	$(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
 $(BUILD)/fuzz/%: tests/fuzz/%.c

@@ -5,6 +5,8 @@
 
 #include <barostat/client.h>
 #include <barostat/demand.h>
+#include <barostat/memtable.h>
 #include <barostat/page.h>
+#include <barostat/pool.h>
 
 #endif

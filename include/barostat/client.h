@@ -68,7 +68,8 @@ BARO_API int baro_client_error(struct baro_client *client);
 
 /*
  * What the engine may use now. From files only limit, usage, headroom and what follows from them
- * (budget, target, level) are known; the rest is 0, or BARO_PAGE_NONE where there is none.
+ * (budget, target, level, and as score how much of the limit is held by what cannot be dropped) are
+ * known; the rest is 0, or BARO_PAGE_NONE where there is none.
  *  -EAGAIN	as baro_page_read()
  *  -ENOENT	no daemon, and no memory cgroup either
  */

@@ -97,14 +97,21 @@ static int look(void *arg, uint32_t hierarchy, const char *dir, uint64_t id)
 	return -ENOENT; /* on to the next */
 }
 
+/* How much of the limit is held by what cannot be dropped: the score of who has no daemon. */
+static uint32_t score_of(const struct found *f)
+{
+	if (f->limit_bytes == BARO_PAGE_NONE || !f->limit_bytes)
+		return 0;
+	if (f->held_bytes >= f->limit_bytes)
+		return 1000000;
+	return (uint32_t)((unsigned __int128)f->held_bytes * 1000000 / f->limit_bytes);
+}
+
 /* The thresholds of the page, without its hysteresis. */
 static uint32_t level_of(const struct found *f)
 {
-	uint64_t percent;
+	uint32_t percent = score_of(f) / 10000;
 
-	if (f->limit_bytes == BARO_PAGE_NONE || !f->limit_bytes)
-		return BARO_LEVEL_NORMAL;
-	percent = f->held_bytes / (f->limit_bytes / 100 + 1);
 	return percent >= 95   ? BARO_LEVEL_EMERGENCY
 	       : percent >= 85 ? BARO_LEVEL_CRITICAL
 	       : percent >= 70 ? BARO_LEVEL_WARNING
@@ -123,6 +130,7 @@ int files_read(const char *cgroup_file, const char *mountinfo_file, struct baro_
 		return -ENOENT;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	*ret = (struct baro_pressure){
+		.score_ppm = score_of(&f),
 		.status = level_of(&f) | (uint64_t)BARO_SLOT_ACTIVE << 8,
 		.updated_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec,
 		.budget_bytes = f.limit_bytes,
