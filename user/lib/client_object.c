@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 #include "user/lib/client_internal.h"
+#include "user/lib/clock.h"
 #include "user/lib/page_internal.h"
 
-#define NS_PER_S       UINT64_C(1000000000)
+#define NS_PER_S       LIB_NS_PER_S
 #define TEND_EVERY_NS  NS_PER_S
 #define OPEN_WAIT_MS   1000
 #define WELCOME_NS     (5 * NS_PER_S) /* who has not answered by then is asked anew */
@@ -50,14 +51,6 @@ struct baro_client {
 	uint64_t connected_ns;
 	char path[PATH_BYTES];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- what we say: with the lock held ------------------------------------------------------------
  */
@@ -301,7 +294,7 @@ static void tend(struct baro_client *c, uint64_t now)
 
 void baro_client_heartbeat(struct baro_client *c)
 {
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 
 	set(c, &c->said.heartbeat_ns, now);
 	tend(c, now);
@@ -313,15 +306,15 @@ void baro_client_heartbeat(struct baro_client *c)
 /* The daemon answers within a tick; a stopped one must not stop its engines. */
 static void await_welcome(struct baro_client *c)
 {
-	uint64_t until_ns = now_ns() + (uint64_t)OPEN_WAIT_MS * (NS_PER_S / 1000), now;
+	uint64_t until_ns = lib_now_ns() + (uint64_t)OPEN_WAIT_MS * (NS_PER_S / 1000), now;
 
-	while (c->fd >= 0 && !c->greeted && (now = now_ns()) < until_ns) {
+	while (c->fd >= 0 && !c->greeted && (now = lib_now_ns()) < until_ns) {
 		struct pollfd p = { .fd = c->fd, .events = POLLIN };
 
 		if (poll(&p, 1, (int)((until_ns - now) / (NS_PER_S / 1000)) + 1) < 0 &&
 		    errno != EINTR)
 			return;
-		take_welcome(c, now_ns());
+		take_welcome(c, lib_now_ns());
 	}
 }
 
@@ -364,7 +357,7 @@ uint32_t baro_client_source(struct baro_client *c)
 	struct view *v = view_get(c);
 	uint32_t source = BARO_SOURCE_FILES;
 
-	if (view_holds(v, now_ns())) {
+	if (view_holds(v, lib_now_ns())) {
 		pthread_mutex_lock(&c->lock);
 		source = c->demand ? BARO_SOURCE_DAEMON : BARO_SOURCE_PAGE;
 		pthread_mutex_unlock(&c->lock);
@@ -405,7 +398,7 @@ static int read_view(struct view *v, uint64_t now, struct baro_pressure *ret)
 int baro_client_read(struct baro_client *c, struct baro_pressure *ret_pressure)
 {
 	struct view *v = view_get(c);
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 	int r;
 
 	if (!view_holds(v, now)) {
@@ -451,10 +444,10 @@ static int sleep_on(struct view *v, uint32_t generation, uint64_t now, uint64_t 
 
 int baro_client_wait(struct baro_client *c, struct baro_pressure *seen, uint64_t timeout_ns)
 {
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 	uint64_t deadline_ns = now + timeout_ns < now ? UINT64_MAX : now + timeout_ns;
 
-	for (;; now = now_ns()) {
+	for (;; now = lib_now_ns()) {
 		struct baro_pressure present;
 		struct view *v;
 		uint32_t generation;
