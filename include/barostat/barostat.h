@@ -6,5 +6,6 @@
 #include <barostat/client.h>
 #include <barostat/demand.h>
 #include <barostat/page.h>
+#include <barostat/relief.h>
 
 #endif
