@@ -7,5 +7,6 @@
 #include <barostat/demand.h>
 #include <barostat/page.h>
 #include <barostat/relief.h>
+#include <barostat/spill.h>
 
 #endif
