@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # An engine that only registered what it can do (examples/relief.c), and a daemon that presses. On a
 # fake cgroup tree, without privileges.
-# shellcheck disable=SC2154 # support sets them
+# shellcheck disable=SC2154,SC2034 # support and lib/engine set and use them
 
 bats_require_minimum_version 1.5.0
 load support
