@@ -5,6 +5,7 @@
 
 #include <barostat/client.h>
 #include <barostat/demand.h>
+#include <barostat/metrics.h>
 #include <barostat/overflow.h>
 #include <barostat/page.h>
 #include <barostat/relief.h>

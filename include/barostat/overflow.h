@@ -45,6 +45,7 @@ extern "C" {
 #define BARO_OVERFLOW_MAX_BYTES     (UINT64_C(1) << 30)
 #define BARO_OVERFLOW_LARGEST_BYTES (UINT64_C(1) << 40) /* that max_bytes may be */
 
+struct baro_metrics;
 struct baro_overflow;
 
 enum baro_overflow_flag {
@@ -117,6 +118,14 @@ BARO_API int64_t baro_overflow_evict(struct baro_overflow *region, void *memory)
 
 BARO_API void baro_overflow_read(struct baro_overflow *region,
 				 struct baro_overflow_counts *ret_counts);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several regions apart; NULL:
+ * none. Their owner is the region: baro_metrics_remove(metrics, region) before it goes. All or
+ * none: the errors of baro_metrics_add().
+ */
+BARO_API int baro_overflow_add_metrics(struct baro_overflow *region, struct baro_metrics *metrics,
+				       const char *label);
 
 #ifdef __cplusplus
 }

@@ -55,12 +55,13 @@ extern "C" {
 #endif
 
 #define BARO_RELIEF_ACTIONS_MAX 64
-#define BARO_RELIEF_NAME_BYTES  32 /* of an action, with the NUL */
+#define BARO_RELIEF_NAME_BYTES  20 /* of an action, with the NUL */
 #define BARO_RELIEF_ON_REQUEST  0 /* from_level of an action that only answers requests */
 /* How long the daemon gives an engine: an action that takes longer does not count as reclaimable.
  */
 #define BARO_RELIEF_WITHIN_NS UINT64_C(2000000000)
 
+struct baro_metrics;
 struct baro_relief;
 
 struct baro_relief_options {
@@ -177,6 +178,15 @@ BARO_API void baro_relief_read(struct baro_relief *relief, struct baro_relief_co
 /* -ENOENT: no such action. */
 BARO_API int baro_relief_read_action(struct baro_relief *relief, uint32_t id,
 				     struct baro_relief_action_counts *ret_counts);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several reliefs apart; NULL:
+ * none. Their owner is the relief: baro_metrics_remove(metrics, relief) before it goes. All or
+ * none: the errors of baro_metrics_add(). Of the actions, those that are there; their labels are
+ * their names.
+ */
+BARO_API int baro_relief_add_metrics(struct baro_relief *relief, struct baro_metrics *metrics,
+				     const char *label);
 
 #ifdef __cplusplus
 }

@@ -36,6 +36,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 #define BARO_SPILL_BEGIN_PPM   900000 /* of the budget; defaults */
 #define BARO_SPILL_RESTORE_PPM 750000
 
@@ -132,6 +134,14 @@ BARO_API void baro_spill_note_restored(struct baro_spill *spill, uint64_t bytes)
 
 /* From any thread; each count is right by itself. */
 BARO_API void baro_spill_read(const struct baro_spill *spill, struct baro_spill_counts *ret_counts);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several controllers apart;
+ * NULL: none. Their owner is the spill: baro_metrics_remove(metrics, spill) before it goes. All or
+ * none: the errors of baro_metrics_add().
+ */
+BARO_API int baro_spill_add_metrics(struct baro_spill *spill, struct baro_metrics *metrics,
+				    const char *label);
 
 #ifdef __cplusplus
 }
