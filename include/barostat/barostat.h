@@ -6,7 +6,11 @@
 #include <barostat/client.h>
 #include <barostat/demand.h>
 #include <barostat/memtable.h>
+#include <barostat/metrics.h>
+#include <barostat/overflow.h>
 #include <barostat/page.h>
 #include <barostat/pool.h>
+#include <barostat/relief.h>
+#include <barostat/spill.h>
 
 #endif

@@ -36,6 +36,7 @@ extern "C" {
 #endif
 
 struct baro_client;
+struct baro_metrics;
 
 /* Where what is read comes from; higher is better. */
 enum baro_source {
@@ -93,6 +94,11 @@ BARO_API void baro_client_set_wanted(struct baro_client *client, uint64_t bytes)
 BARO_API void baro_client_set_reclaimable(struct baro_client *client, uint64_t bytes);
 /* How many bytes it counts itself as using. */
 BARO_API void baro_client_set_accounted(struct baro_client *client, uint64_t bytes);
+
+/* Publishes these metrics (see <barostat/metrics.h>) now, and about once a second with the
+ * heartbeat. NULL: no longer; when that returns, nothing reads them on behalf of this client. Not
+ * from a metric's callback. */
+BARO_API void baro_client_set_metrics(struct baro_client *client, struct baro_metrics *metrics);
 
 /* It has acted on what it read: budget and release request of that epoch. */
 BARO_API void baro_client_acknowledge(struct baro_client *client, uint64_t grant_epoch);

@@ -24,8 +24,13 @@ extern "C" {
 #define BARO_DEMAND_MAGIC       UINT64_C(0x444e4d444f524142) /* "BARODMND" in memory */
 #define BARO_WELCOME_MAGIC      UINT64_C(0x434c45574f524142) /* "BAROWELC" in the message */
 #define BARO_DEMAND_ABI_MAJOR   1
-#define BARO_DEMAND_ABI_MINOR   0
+#define BARO_DEMAND_ABI_MINOR   1
 #define BARO_DEMAND_PAGE_BYTES  4096
+
+/* Since 1.1: the table of metrics. */
+#define BARO_DEMAND_METRICS            48
+#define BARO_DEMAND_METRIC_NAME_BYTES  40
+#define BARO_DEMAND_METRIC_LABEL_BYTES 20
 
 /* What the engine is doing; it corrects what the daemon would guess. */
 enum baro_hint {
@@ -34,6 +39,33 @@ enum baro_hint {
 	BARO_HINT_QUERY_HEAVY = 2, /* reads again what it read: never taken for a stream */
 	BARO_HINT_MIXED = 3,
 	BARO_HINT_MEMORY_CONSTRAINED = 4, /* content with little: gets nothing beyond its needs */
+};
+
+/* One line of the table of metrics is one number; a distribution takes four. */
+enum baro_demand_metric_kind {
+	BARO_DEMAND_METRIC_NONE = 0, /* the line is unused */
+	BARO_DEMAND_METRIC_COUNTER = 1,
+	BARO_DEMAND_METRIC_GAUGE = 2,
+	BARO_DEMAND_METRIC_COUNT = 3, /* of a distribution: how many values, ... */
+	BARO_DEMAND_METRIC_SUM = 4, /* ... their sum, ... */
+	BARO_DEMAND_METRIC_P50 = 5, /* ... median, ... */
+	BARO_DEMAND_METRIC_P99 = 6, /* ... and 99th percentile */
+};
+
+enum baro_demand_metric_unit {
+	BARO_DEMAND_UNIT_PLAIN = 0,
+	BARO_DEMAND_UNIT_BYTES = 1,
+	BARO_DEMAND_UNIT_NS = 2,
+	BARO_DEMAND_UNIT_PPM = 3,
+};
+
+/* Since 1.1. 72 bytes. */
+struct baro_demand_metric {
+	char name[BARO_DEMAND_METRIC_NAME_BYTES]; /* NUL-padded, at least one NUL */
+	char label[BARO_DEMAND_METRIC_LABEL_BYTES]; /* the same, may be empty */
+	uint16_t kind; /* enum baro_demand_metric_kind */
+	uint16_t unit; /* enum baro_demand_metric_unit */
+	uint64_t value;
 };
 
 /*
@@ -57,7 +89,13 @@ struct baro_demand {
 	uint64_t ack_epoch; /* the last grant epoch it has acted on */
 	uint64_t reserved1[2];
 
-	uint64_t reserved2[496];
+	uint32_t metrics_seq; /* odd while the table of metrics is being written */
+	uint32_t metrics_count; /* lines in use, from the first on */
+	uint64_t metrics_ns; /* when they were written; 0: never */
+	uint64_t reserved2[6];
+	struct baro_demand_metric metric[BARO_DEMAND_METRICS];
+
+	uint64_t reserved3[56];
 };
 
 /* The one message of the daemon, with two descriptors when error is 0. */

@@ -60,6 +60,8 @@ agrees() {
 	agrees Sensor '{"cmd":"doctor"}' '.sensors[0]'
 	agrees Engine '{"cmd":"explain","engine":"pg"}' '.engine'
 	agrees Decision '{"cmd":"explain","engine":"pg"}' '.decisions[0]'
+	# no engine speaks here; tests/cli/engine-socket.bats looks at what one says
+	[ "$(documented Metric | tr '\n' ' ')" = "count kind label name p50 p99 sum unit value " ]
 	agrees Sample '{"cmd":"history","engine":"pg"}' '.samples[0]'
 	agrees Engine '{"cmd":"set","engine":"pg","key":"min","value":"1M"}' '.engine'
 }

@@ -166,15 +166,67 @@ hears() { # hears ENGINE JQ VALUE
 		while time.monotonic() < end:
 		    m[:] = r.randbytes(4096)
 		    m[72:80] = time.monotonic_ns().to_bytes(8, "little")
+		# and a table of metrics that is none, but for one line
+		def line(name, label, kind, unit, value):
+		    return (name.ljust(40, b"\0") + label.ljust(20, b"\0") + kind.to_bytes(2, "little")
+		            + unit.to_bytes(2, "little") + value.to_bytes(8, "little"))
+		m[192:] = bytes(4096 - 192)
+		m[192:192 + 72 * 6] = (line(b"good_bytes", b"", 2, 1, 2**64 - 1) + line(b"evil\"} 1\n", b"", 2, 0, 1)
+		                       + line(b"barostat_up", b"", 2, 0, 1) + line(b"x", b"\x1b[2J", 2, 0, 1)
+		                       + line(b"y" * 40, b"", 2, 0, 1) + line(b"good_bytes", b"", 1, 1, 1))
+		m[128:144] = (2).to_bytes(4, "little") + (0xffffffff).to_bytes(4, "little") + (1).to_bytes(8, "little")
+		m[72:80] = time.monotonic_ns().to_bytes(8, "little")
+		m[64:68] = b"\x02\0\0\0"
+		print("listed", flush=True)
+		time.sleep(1)
 		m[64:68] = b"\x01\0\0\0"
 		print("done", flush=True)
 	PYTHON
-	(become a "$python" "$scratch/liar.py" "$scratch/engine.sock" >"$scratch/out" 3>&-)
-	[ "$(cat "$scratch/out")" = "$(printf 'gone\ndone')" ]
+	(become a "$python" "$scratch/liar.py" "$scratch/engine.sock" >"$scratch/out" 3>&-) &
+	liar=$!
+	shown() { [ "$(engine a '.metrics | map(.name) | @csv')" = '"good_bytes"' ]; }
+	wait_for 20 shown
+	"$barostat" --socket "$socket" status --json | grep -q '"value":9223372036854775807}'
+	wait "$liar"
+	[ "$(cat "$scratch/out")" = "$(printf 'gone\nlisted\ndone')" ]
 	"$barostat" --socket "$socket" status >/dev/null
 	[ "$(engine b .target_bytes)" = "$target" ]
 	sum=$("$barostat" --socket "$socket" status --json | jq '[.engines[].target_bytes] | add')
 	[ "$sum" -le $((960 << 20)) ]
+}
+
+@test "what engines say of themselves is shown, added up, and gone with them" {
+	start
+	use a 100
+	start_engine e a
+	start_engine f a
+	metric() { engine a "[.metrics[] | select(.name == \"$1\")] | map(.$2) | @csv"; }
+	shows() { [ "$(metric "$1" "$2")" = "$3" ]; }
+	[ "$(engine a .metrics)" = '[]' ]
+	say e metrics 5000000
+	wait_for 20 shows test_held_bytes value 5000000
+	say f metrics 1000
+	wait_for 20 shows test_held_bytes value 5001000
+	shows test_held_bytes label '"pool"'
+	shows test_held_bytes kind '"gauge"'
+	shows test_held_bytes unit '"bytes"'
+	shows test_jobs_total value 5001000
+	shows test_wait_seconds count 2
+	shows test_wait_seconds sum 5001
+	shows test_wait_seconds unit '"seconds"'
+	[ "$(metric test_wait_seconds p99 | cut -d. -f1)" -ge 2500 ]
+	[ "$("$barostat" --socket "$socket" list --json | jq -c '.[1].metrics')" = '[]' ]
+	"$barostat" --socket "$socket" explain a >"$scratch/explained"
+	grep -qE '^test_held_bytes +pool +4.7M' "$scratch/explained"
+	grep -qE '^test_wait_seconds +- +2, half up to ' "$scratch/explained"
+	"$barostat" --socket "$socket" explain b >"$scratch/explained"
+	run ! grep -q METRIC "$scratch/explained"
+	# no field that docs/control.md does not have
+	[ "$(engine a '[.metrics[] | keys[]] | unique | join(" ")')" = "count kind label name p50 p99 sum unit value" ]
+	end_engine f
+	wait_for 20 shows test_held_bytes value 5000000
+	end_engine e
+	wait_for 20 engine_is a .metrics '[]'
 }
 
 @test "the cache of the examples opens, follows and ends" {

@@ -46,3 +46,17 @@ uses() { # uses ENGINE MIB: at least
 	[ "$(engine heap .usage_bytes)" -lt $((130 << 20)) ]
 	grep -q "event=target" "$log"
 }
+
+@test "what an engine registered with the library answers a request as well" {
+	run_in heap "$build/examples/relief" 150
+	wait_for 20 uses heap 140
+	fresh_file "$dir/file" 140
+	run_in cache "$build/tests/load/random_reader" "$dir/file"
+	freed() { grep -q 'freed [1-9]' "$dir/heap.out"; }
+	wait_for 60 freed
+	grown() { uses cache 125; }
+	wait_for 60 grown
+	[ "$(engine heap .oom_kills)" = 0 ]
+	heard() { [ "$(engine heap '.demand.ack_epoch > 0')" = true ]; }
+	wait_for 20 heard
+}

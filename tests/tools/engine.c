@@ -5,6 +5,7 @@
  *   engine [SOCKET]
  *   hint N | want BYTES | reclaimable BYTES | account BYTES | ack EPOCH | ack now | beat
  *   read | wait MS | source | anon MIB | free MIB
+ *   metrics N: from now on, a gauge and a counter of N and a histogram with one value of N ms more
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "include/barostat/client.h"
+#include "include/barostat/metrics.h"
 #include "user/common/cleanup.h"
 #include "user/common/units.h"
 
@@ -51,6 +53,47 @@ static void answer(int r)
 		puts("ok");
 }
 
+static uint64_t metrics_value;
+static struct baro_histogram metrics_waits = { .shift = 16 };
+static struct baro_metrics *metrics;
+
+static int register_metrics(void)
+{
+	struct baro_metric m = { .size = sizeof(m),
+				 .name = "test_held_bytes",
+				 .label = "pool",
+				 .kind = BARO_METRIC_GAUGE,
+				 .unit = BARO_METRIC_BYTES,
+				 .value = &metrics_value };
+	int r = baro_metrics_new(&metrics);
+
+	if (r == 0)
+		r = baro_metrics_add(metrics, &m);
+	m.name = "test_jobs_total";
+	m.label = NULL;
+	m.kind = BARO_METRIC_COUNTER;
+	m.unit = BARO_METRIC_PLAIN;
+	if (r == 0)
+		r = baro_metrics_add(metrics, &m);
+	m.name = "test_wait_seconds";
+	m.kind = BARO_METRIC_HISTOGRAM;
+	m.unit = BARO_METRIC_NS;
+	m.value = NULL;
+	m.histogram = &metrics_waits;
+	return r == 0 ? baro_metrics_add(metrics, &m) : r;
+}
+
+static int set_metrics(struct baro_client *c, uint64_t n)
+{
+	int r = metrics ? 0 : register_metrics();
+
+	metrics_value = n;
+	baro_histogram_add(&metrics_waits, n * 1000000);
+	if (r == 0)
+		baro_client_set_metrics(c, metrics);
+	return r;
+}
+
 static void obey(struct baro_client *c, const char *word, const char *arg)
 {
 	uint64_t n = strtoull(arg, NULL, 10);
@@ -67,6 +110,8 @@ static void obey(struct baro_client *c, const char *word, const char *arg)
 		baro_client_set_accounted(c, n);
 	} else if (!strcmp(word, "ack")) {
 		baro_client_acknowledge(c, strcmp(arg, "now") ? n : seen.grant_epoch);
+	} else if (!strcmp(word, "metrics")) {
+		r = set_metrics(c, n);
 	} else if (!strcmp(word, "beat")) {
 		baro_client_heartbeat(c);
 	} else if (!strcmp(word, "anon")) {

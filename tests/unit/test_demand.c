@@ -22,12 +22,16 @@ static const struct demand_bounds bounds = {
 /* ---- layout ---------------------------------------------------------------------------------- */
 
 static const struct doc_field page_fields[] = { DEMAND_PAGE_LAYOUT(DOC_FIELD) };
+static const struct doc_field metric_fields[] = { DEMAND_METRIC_LAYOUT(DOC_FIELD) };
 static const struct doc_field welcome_fields[] = { DEMAND_WELCOME_LAYOUT(DOC_FIELD) };
 
 static void tables_are_the_structs(void **state)
 {
 	doc_check_section(DOC, "Demand page", page_fields,
 			  sizeof(page_fields) / sizeof(page_fields[0]), sizeof(struct baro_demand));
+	doc_check_section(DOC, "Metric", metric_fields,
+			  sizeof(metric_fields) / sizeof(metric_fields[0]),
+			  sizeof(struct baro_demand_metric));
 	doc_check_section(DOC, "Welcome", welcome_fields,
 			  sizeof(welcome_fields) / sizeof(welcome_fields[0]),
 			  sizeof(struct baro_welcome));
@@ -52,19 +56,26 @@ static void read_fixture(const char *path, void *buf, size_t size)
 	(void)fclose(f);
 }
 
-static void the_golden_page_reads_as_it_was_written(void **state)
+static void golden_values(const char *path, struct baro_demand *page)
 {
-	struct baro_demand page, fresh;
 	struct demand_values v;
 
-	read_fixture(FIXTURES "v1.0.demand", &page, sizeof(page));
-	assert_true(demand_copy(&page, &v));
+	read_fixture(path, page, sizeof(*page));
+	assert_true(demand_copy(page, &v));
 	assert_int_equal(v.hint, 2);
 	assert_int_equal(v.heartbeat_ns, 72000042);
 	assert_int_equal(v.accounted_bytes, 80000042);
 	assert_int_equal(v.reclaimable_bytes, 88000042);
 	assert_int_equal(v.wanted_bytes, 96000042);
 	assert_int_equal(v.ack_epoch, 104000042);
+}
+
+static void golden_pages_read_as_they_were_written(void **state)
+{
+	struct baro_demand page, fresh;
+
+	golden_values(FIXTURES "v1.0.demand", &page);
+	golden_values(FIXTURES "v1.1.demand", &page);
 	/* And a new page has the same identity. */
 	demand_init(&fresh);
 	assert_memory_equal(&fresh, &page, 64);
@@ -259,7 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_are_the_structs),
 		cmocka_unit_test(hints_are_the_law_s),
-		cmocka_unit_test(the_golden_page_reads_as_it_was_written),
+		cmocka_unit_test(golden_pages_read_as_they_were_written),
 		cmocka_unit_test(the_golden_welcome_is_taken),
 		cmocka_unit_test(no_other_welcome_is_taken),
 		cmocka_unit_test(a_page_that_is_being_written_is_not_waited_for),

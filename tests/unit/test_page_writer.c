@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* The page's file over its life: made, adopted, replaced, locked, left in the middle of a write. */
+#include "tests/unit/disk_support.h"
 #include "tests/unit/page_support.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#define SKIPPED   77
 #define GIVE_UP_S 20
 
 static uint64_t epoch_of(const struct baro_page *page)
@@ -450,38 +449,15 @@ static void a_torn_header_is_repaired_as_void(void **state)
 
 /* -- no room: in a mount namespace of its own, with a tmpfs of a few pages over the directory -- */
 
-static bool put(const char *path, const char *text)
+static int in_small_tmpfs(void *arg)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
-/* Root makes a mount namespace at once; others need a user namespace in which they are somebody. */
-static bool enter_namespace(void)
-{
-	char uid[64], gid[64];
-
-	if (geteuid() == 0)
-		return unshare(CLONE_NEWNS) == 0;
-	snprintf(uid, sizeof(uid), "%u %u 1", geteuid(), geteuid());
-	snprintf(gid, sizeof(gid), "%u %u 1", getegid(), getegid());
-	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && put("/proc/self/setgroups", "deny") &&
-	       put("/proc/self/uid_map", uid) && put("/proc/self/gid_map", gid);
-}
-
-static int in_small_tmpfs(const struct page_dir *d)
-{
+	const struct page_dir *d = arg;
 	char new_path[PATH_MAX + 32];
 	enum page_origin origin;
 	struct page_writer *w = NULL;
 
-	if (!enter_namespace() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("tmpfs", d->dir, "tmpfs", 0, "size=64k") < 0)
-		return SKIPPED;
+	if (!disk_mount_small(d->dir, "size=64k"))
+		return DISK_REFUSED;
 	if (page_writer_open(d->path, 1000, 0644, &w, &origin) != -ENOSPC || w)
 		return 1;
 	/* Nothing half-made is left, neither under the page's name nor under another. */
@@ -501,19 +477,10 @@ static int in_small_tmpfs(const struct page_dir *d)
 
 static void a_full_or_read_only_run_is_a_clean_error(void **state)
 {
-	struct page_dir *d = *state;
-	int status;
-	pid_t pid = fork();
+	int status = disk_run(in_small_tmpfs, *state);
 
-	if (!pid)
-		_exit(in_small_tmpfs(d));
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == SKIPPED) {
-		print_message("SKIP: no right to mount a tmpfs in a namespace\n");
-		skip();
-	}
-	assert_int_equal(WEXITSTATUS(status), 0);
+	disk_skip_unless_mounted(status);
+	assert_int_equal(status, 0);
 }
 
 int main(void)

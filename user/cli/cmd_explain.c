@@ -119,6 +119,55 @@ static int print_decisions(const json_t *decisions)
 	return CLI_OK;
 }
 
+/* "0.25", "1.5s", "12" or "3.5G"; "-" when it is not there. */
+static const char *metric_value(const json_t *m, const char *field, char *buf)
+{
+	const json_t *v = json_object_get(m, field);
+
+	if (!strcmp(field_text(m, "unit"), "bytes"))
+		return field_size(m, field, buf);
+	if (json_is_real(v))
+		snprintf(buf, FIELD_BYTES, "%.6g%s", json_real_value(v),
+			 strcmp(field_text(m, "unit"), "seconds") ? "" : "s");
+	else
+		field_number(m, field, buf);
+	return buf;
+}
+
+static void add_metric(struct columns *c, const json_t *m)
+{
+	bool summary = json_object_get(m, "count") != NULL;
+	char buf[FIELD_BYTES], a[FIELD_BYTES], b[FIELD_BYTES], text[3 * FIELD_BYTES + 16];
+
+	columns_add(c, STYLE_BOLD, field_text(m, "name"));
+	columns_add(c, STYLE_PLAIN, field_text(m, "label"));
+	if (summary)
+		snprintf(text, sizeof(text), "%s, half up to %s, 99%% to %s",
+			 field_number(m, "count", buf), metric_value(m, "p50", a),
+			 metric_value(m, "p99", b));
+	columns_add(c, STYLE_PLAIN, summary ? text : metric_value(m, "value", buf));
+}
+
+/* What the engine says of itself, if it does. */
+static int print_metrics(const json_t *metrics)
+{
+	static const char *const heads[] = { "METRIC", "LABEL", "VALUE", NULL };
+	_cleanup_columns_ struct columns *c = NULL;
+	const json_t *m;
+	size_t i;
+
+	if (!json_array_size(metrics))
+		return CLI_OK;
+	c = columns_new(heads);
+	if (!c)
+		return cli_fail(CLI_FAILED, "out of memory");
+	json_array_foreach (metrics, i, m)
+		add_metric(c, m);
+	printf("\nThe engine's own metrics:\n");
+	columns_print(c, stdout);
+	return CLI_OK;
+}
+
 int cmd_explain(const struct cli *cli)
 {
 	_cleanup_json_ json_t *answer = NULL;
@@ -133,5 +182,6 @@ int cmd_explain(const struct cli *cli)
 		return print_json(answer);
 	print_where_it_stands(json_object_get(answer, "engine"));
 	print_words(json_object_get(answer, "words"));
-	return print_decisions(json_object_get(answer, "decisions"));
+	r = print_decisions(json_object_get(answer, "decisions"));
+	return r ? r : print_metrics(json_object_get(json_object_get(answer, "engine"), "metrics"));
 }

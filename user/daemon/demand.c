@@ -38,11 +38,16 @@ bool demand_copy(const struct baro_demand *page, struct demand_values *ret)
 	return true;
 }
 
+bool demand_is_heard(const struct demand_values *v, uint64_t now_ns)
+{
+	return v->heartbeat_ns && v->heartbeat_ns <= now_ns &&
+	       now_ns - v->heartbeat_ns <= DEMAND_HEARTBEAT_WITHIN_NS;
+}
+
 bool demand_check(const struct demand_values *v, const struct demand_bounds *b,
 		  struct law_demand *ret)
 {
-	if (!v->heartbeat_ns || v->heartbeat_ns > b->now_ns ||
-	    b->now_ns - v->heartbeat_ns > DEMAND_HEARTBEAT_WITHIN_NS)
+	if (!demand_is_heard(v, b->now_ns))
 		return false;
 	*ret = (struct law_demand){
 		.clients = 1,

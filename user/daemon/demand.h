@@ -42,6 +42,9 @@ void demand_init(struct baro_demand *page);
  * copied before is then the best there is. */
 bool demand_copy(const struct baro_demand *page, struct demand_values *ret);
 
+/* Whether a client lives: its heartbeat is neither too old nor from the future. */
+bool demand_is_heard(const struct demand_values *v, uint64_t now_ns);
+
 /*
  * Judges one client's values. False: it is not heard (no heartbeat yet, one that is too old or from
  * the future). Otherwise *ret is one client's demand within the bounds: amounts are cut to usage or

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "user/daemon/daemon.h"
+#include "user/daemon/demand_metrics.h"
 
 #define DEMAND_CLIENTS_MAX            1024
 #define DEMAND_CLIENTS_PER_ENGINE_MAX 16
@@ -27,6 +28,11 @@ void demand_socket_event(struct demand_socket *s, uint32_t client);
 
 /* Reads every page into the samples of the engines; after the samples were taken. */
 void demand_collect(struct demand_socket *s, uint64_t now_ns);
+
+/* What the engine's clients that live say of themselves; all of it is added to *sum. NULL as socket
+ * is fine. */
+void demand_collect_metrics(const struct demand_socket *s, uint32_t slot, uint64_t now_ns,
+			    struct demand_metrics *sum);
 
 /* The slot is no longer that engine's: its clients are sent away (and may come again). */
 void demand_drop(struct demand_socket *s, uint32_t slot);

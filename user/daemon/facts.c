@@ -6,6 +6,7 @@
 #include "user/common/clock.h"
 #include "user/common/units.h"
 #include "user/daemon/decision_words.h"
+#include "user/daemon/demand_socket.h"
 #include "user/daemon/sensors.h"
 
 static json_t *number(uint64_t v)
@@ -119,6 +120,50 @@ static json_t *engine_demand(const struct law_demand *demand)
 	return o;
 }
 
+/* In the unit that the name says. */
+static json_t *in_unit(uint32_t unit, uint64_t v)
+{
+	switch (unit) {
+	case BARO_DEMAND_UNIT_NS:
+		return json_real((double)v / (double)NS_PER_S);
+	case BARO_DEMAND_UNIT_PPM:
+		return json_real((double)v / (double)PPM);
+	default:
+		return number(v);
+	}
+}
+
+static json_t *metric(const struct demand_metric *m)
+{
+	json_t *o = json_object();
+
+	set_text(o, "name", m->name);
+	set_text(o, "label", m->label);
+	set_text(o, "kind", demand_metric_kind_name(m->kind));
+	set_text(o, "unit", demand_unit_name(m->unit));
+	if (m->kind != DEMAND_SUMMARY) {
+		json_object_set_new(o, "value", in_unit(m->unit, m->value));
+		return o;
+	}
+	set(o, "count", m->value);
+	json_object_set_new(o, "sum", in_unit(m->unit, m->sum));
+	json_object_set_new(o, "p50", in_unit(m->unit, m->p50));
+	json_object_set_new(o, "p99", in_unit(m->unit, m->p99));
+	return o;
+}
+
+/* What its clients say of themselves. */
+static json_t *engine_metrics(const struct daemon *d, const struct engine *e)
+{
+	struct demand_metrics sum = { .metrics = 0 };
+	json_t *all = json_array();
+
+	demand_collect_metrics(d->demand, e->slot, clock_now_ns(), &sum);
+	for (uint32_t i = 0; i < sum.metrics; i++)
+		json_array_append_new(all, metric(&sum.metric[i]));
+	return all;
+}
+
 json_t *facts_engine(const struct daemon *d, const struct engine *e)
 {
 	static const char *const modes[] = {
@@ -142,6 +187,7 @@ json_t *facts_engine(const struct daemon *d, const struct engine *e)
 	set(o, "oom_kills", d->sample[e->slot].oom_kills);
 	set(o, "freezes_lifted", e->freeze.lifts);
 	json_object_set_new(o, "demand", engine_demand(&d->sample[e->slot].demand));
+	json_object_set_new(o, "metrics", engine_metrics(d, e));
 	set(o, "grant_epoch", e->grant_epoch);
 	json_object_set_new(o, "stream", json_boolean(active && d->decision[e->slot].stream));
 	set_text(o, "reason",

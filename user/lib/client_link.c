@@ -18,8 +18,10 @@
 	static_assert(offsetof(struct type, field) == (offset), #field " moved");                  \
 	static_assert(sizeof(((struct type *)0)->field) == (bytes), #field " changed size");
 DEMAND_PAGE_LAYOUT(ASSERT_FIELD)
+DEMAND_METRIC_LAYOUT(ASSERT_FIELD)
 DEMAND_WELCOME_LAYOUT(ASSERT_FIELD)
 static_assert(sizeof(struct baro_demand) == BARO_DEMAND_PAGE_BYTES, "one page");
+static_assert(sizeof(struct baro_demand_metric) == 72, "a line grew");
 static_assert(sizeof(struct baro_welcome) == 256, "welcome grew");
 
 #define DESCRIPTORS     2

@@ -14,113 +14,14 @@
 #include <unistd.h>
 
 #include "user/lib/client_internal.h"
+#include "user/lib/clock.h"
 #include "user/lib/page_internal.h"
 
-#define NS_PER_S       UINT64_C(1000000000)
+#define NS_PER_S       LIB_NS_PER_S
 #define TEND_EVERY_NS  NS_PER_S
 #define OPEN_WAIT_MS   1000
 #define WELCOME_NS     (5 * NS_PER_S) /* who has not answered by then is asked anew */
 #define FILES_EVERY_NS (NS_PER_S / 4) /* nothing wakes us when a file changes */
-#define PATH_BYTES     108 /* of struct sockaddr_un */
-
-/* A mapped page and our slot in it; lives as long as somebody reads through it. */
-struct view {
-	unsigned int users;
-	struct baro_page *page;
-	struct baro_slot_ref ref;
-};
-
-/* What we say, also while nobody listens. */
-struct said {
-	uint32_t hint;
-	uint64_t heartbeat_ns, accounted_bytes, reclaimable_bytes, wanted_bytes, ack_epoch;
-};
-
-struct baro_client {
-	pthread_mutex_t lock;
-	struct view *view; /* NULL: no page */
-	struct baro_demand *demand; /* NULL: the daemon does not hear us */
-	struct said said;
-	int error;
-	uint64_t tend_ns; /* next look at the connection */
-
-	pthread_mutex_t tending;
-	int fd; /* -1: none */
-	bool greeted;
-	uint64_t connected_ns;
-	char path[PATH_BYTES];
-};
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
-/* ---- what we say: with the lock held ------------------------------------------------------------
- */
-
-static void store(uint64_t *word, uint64_t value)
-{
-	__atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
-static void say(struct baro_client *c)
-{
-	struct baro_demand *d = c->demand;
-	uint32_t seq;
-
-	if (!d)
-		return;
-	seq = __atomic_load_n(&d->seq, __ATOMIC_RELAXED) | 1;
-	__atomic_store_n(&d->seq, seq, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	__atomic_store_n(&d->hint, c->said.hint, __ATOMIC_RELAXED);
-	store(&d->heartbeat_ns, c->said.heartbeat_ns);
-	store(&d->accounted_bytes, c->said.accounted_bytes);
-	store(&d->reclaimable_bytes, c->said.reclaimable_bytes);
-	store(&d->wanted_bytes, c->said.wanted_bytes);
-	store(&d->ack_epoch, c->said.ack_epoch);
-	__atomic_store_n(&d->seq, seq + 1, __ATOMIC_RELEASE);
-}
-
-void baro_client_set_hint(struct baro_client *c, uint32_t hint)
-{
-	pthread_mutex_lock(&c->lock);
-	c->said.hint = hint;
-	say(c);
-	pthread_mutex_unlock(&c->lock);
-}
-
-static void set(struct baro_client *c, uint64_t *field, uint64_t value)
-{
-	pthread_mutex_lock(&c->lock);
-	*field = value;
-	say(c);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void baro_client_set_wanted(struct baro_client *c, uint64_t bytes)
-{
-	set(c, &c->said.wanted_bytes, bytes);
-}
-
-void baro_client_set_reclaimable(struct baro_client *c, uint64_t bytes)
-{
-	set(c, &c->said.reclaimable_bytes, bytes);
-}
-
-void baro_client_set_accounted(struct baro_client *c, uint64_t bytes)
-{
-	set(c, &c->said.accounted_bytes, bytes);
-}
-
-void baro_client_acknowledge(struct baro_client *c, uint64_t grant_epoch)
-{
-	set(c, &c->said.ack_epoch, grant_epoch);
-}
 
 /* ---- views --------------------------------------------------------------------------------------
  */
@@ -197,7 +98,8 @@ static void swap_demand(struct baro_client *c, struct baro_demand *demand)
 	pthread_mutex_lock(&c->lock);
 	old = c->demand;
 	c->demand = demand;
-	say(c);
+	client_say(c);
+	client_say_table(c);
 	pthread_mutex_unlock(&c->lock);
 	if (old)
 		munmap(old, sizeof(*old));
@@ -293,7 +195,10 @@ static void tend(struct baro_client *c, uint64_t now)
 	if (due)
 		c->tend_ns = now + TEND_EVERY_NS;
 	pthread_mutex_unlock(&c->lock);
-	if (!due || pthread_mutex_trylock(&c->tending))
+	if (!due)
+		return;
+	client_publish(c);
+	if (pthread_mutex_trylock(&c->tending))
 		return;
 	tend_locked(c, now);
 	pthread_mutex_unlock(&c->tending);
@@ -301,9 +206,9 @@ static void tend(struct baro_client *c, uint64_t now)
 
 void baro_client_heartbeat(struct baro_client *c)
 {
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 
-	set(c, &c->said.heartbeat_ns, now);
+	client_set(c, &c->said.heartbeat_ns, now);
 	tend(c, now);
 }
 
@@ -313,15 +218,15 @@ void baro_client_heartbeat(struct baro_client *c)
 /* The daemon answers within a tick; a stopped one must not stop its engines. */
 static void await_welcome(struct baro_client *c)
 {
-	uint64_t until_ns = now_ns() + (uint64_t)OPEN_WAIT_MS * (NS_PER_S / 1000), now;
+	uint64_t until_ns = lib_now_ns() + (uint64_t)OPEN_WAIT_MS * (NS_PER_S / 1000), now;
 
-	while (c->fd >= 0 && !c->greeted && (now = now_ns()) < until_ns) {
+	while (c->fd >= 0 && !c->greeted && (now = lib_now_ns()) < until_ns) {
 		struct pollfd p = { .fd = c->fd, .events = POLLIN };
 
 		if (poll(&p, 1, (int)((until_ns - now) / (NS_PER_S / 1000)) + 1) < 0 &&
 		    errno != EINTR)
 			return;
-		take_welcome(c, now_ns());
+		take_welcome(c, lib_now_ns());
 	}
 }
 
@@ -333,13 +238,14 @@ int baro_client_open(const char *path, struct baro_client **ret_client)
 		path = secure_getenv("BAROSTAT_ENGINE_SOCKET");
 	if (!path || !*path)
 		path = BARO_ENGINE_SOCKET_PATH;
-	if (strlen(path) >= PATH_BYTES)
+	if (strlen(path) >= CLIENT_PATH_BYTES)
 		return -ENAMETOOLONG;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->tending, NULL);
+	pthread_cond_init(&c->published, NULL);
 	memcpy(c->path, path, strlen(path) + 1);
 	c->fd = -1;
 	baro_client_heartbeat(c);
@@ -356,6 +262,7 @@ void baro_client_close(struct baro_client *c)
 	view_set(c, NULL);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->tending);
+	pthread_cond_destroy(&c->published);
 	free(c);
 }
 
@@ -364,7 +271,7 @@ uint32_t baro_client_source(struct baro_client *c)
 	struct view *v = view_get(c);
 	uint32_t source = BARO_SOURCE_FILES;
 
-	if (view_holds(v, now_ns())) {
+	if (view_holds(v, lib_now_ns())) {
 		pthread_mutex_lock(&c->lock);
 		source = c->demand ? BARO_SOURCE_DAEMON : BARO_SOURCE_PAGE;
 		pthread_mutex_unlock(&c->lock);
@@ -405,7 +312,7 @@ static int read_view(struct view *v, uint64_t now, struct baro_pressure *ret)
 int baro_client_read(struct baro_client *c, struct baro_pressure *ret_pressure)
 {
 	struct view *v = view_get(c);
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 	int r;
 
 	if (!view_holds(v, now)) {
@@ -451,10 +358,10 @@ static int sleep_on(struct view *v, uint32_t generation, uint64_t now, uint64_t 
 
 int baro_client_wait(struct baro_client *c, struct baro_pressure *seen, uint64_t timeout_ns)
 {
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 	uint64_t deadline_ns = now + timeout_ns < now ? UINT64_MAX : now + timeout_ns;
 
-	for (;; now = now_ns()) {
+	for (;; now = lib_now_ns()) {
 		struct baro_pressure present;
 		struct view *v;
 		uint32_t generation;

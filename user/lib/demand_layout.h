@@ -21,7 +21,19 @@
 	F(baro_demand, wanted_bytes, 96, 8)                                                        \
 	F(baro_demand, ack_epoch, 104, 8)                                                          \
 	F(baro_demand, reserved1, 112, 16)                                                         \
-	F(baro_demand, reserved2, 128, 3968)
+	F(baro_demand, metrics_seq, 128, 4)                                                        \
+	F(baro_demand, metrics_count, 132, 4)                                                      \
+	F(baro_demand, metrics_ns, 136, 8)                                                         \
+	F(baro_demand, reserved2, 144, 48)                                                         \
+	F(baro_demand, metric, 192, 3456)                                                          \
+	F(baro_demand, reserved3, 3648, 448)
+
+#define DEMAND_METRIC_LAYOUT(F)                                                                    \
+	F(baro_demand_metric, name, 0, 40)                                                         \
+	F(baro_demand_metric, label, 40, 20)                                                       \
+	F(baro_demand_metric, kind, 60, 2)                                                         \
+	F(baro_demand_metric, unit, 62, 2)                                                         \
+	F(baro_demand_metric, value, 64, 8)
 
 #define DEMAND_WELCOME_LAYOUT(F)                                                                   \
 	F(baro_welcome, magic, 0, 8)                                                               \

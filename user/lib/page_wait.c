@@ -6,24 +6,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/lib/clock.h"
 #include "user/lib/page_internal.h"
-
-#define NS_PER_S 1000000000u
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 /* Sleeps while *word is `value`, until the absolute time. FUTEX_WAIT_BITSET is the variant that
  * takes one, and like FUTEX_WAIT it is content with a read-only mapping. */
 static int futex_wait_until(const uint32_t *word, uint32_t value, uint64_t until_ns)
 {
-	struct timespec ts = { .tv_sec = (time_t)(until_ns / NS_PER_S),
-			       .tv_nsec = (long)(until_ns % NS_PER_S) };
+	struct timespec ts = { .tv_sec = (time_t)(until_ns / LIB_NS_PER_S),
+			       .tv_nsec = (long)(until_ns % LIB_NS_PER_S) };
 
 	if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &ts, NULL, FUTEX_BITSET_MATCH_ANY) <
 	    0)
@@ -35,10 +26,10 @@ int baro_page_wait(const struct baro_page *page, uint32_t generation, uint64_t t
 		   uint32_t *ret_generation)
 {
 	const struct baro_page_header *header = (const struct baro_page_header *)page->base;
-	uint64_t now = now_ns();
+	uint64_t now = lib_now_ns();
 	uint64_t deadline_ns = now + timeout_ns < now ? UINT64_MAX : now + timeout_ns;
 
-	for (;; now = now_ns()) {
+	for (;; now = lib_now_ns()) {
 		uint64_t void_after_ns, until_ns;
 		uint32_t seen = baro_page_generation(page);
 		int r;

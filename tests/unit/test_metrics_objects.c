@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The metrics of the library's objects: docs/metrics.md has them all, and they say what is so. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "include/barostat/barostat.h"
+#include "tests/unit/doc_support.h"
+#include "tests/unit/page_support.h"
+#include "user/common/cleanup.h"
+#include "user/common/units.h"
+#include "user/lib/metrics_internal.h"
+
+#define DOC "docs/metrics.md"
+
+struct objects {
+	struct baro_metrics *metrics;
+	struct baro_overflow *region;
+	struct baro_relief *relief;
+	struct baro_spill spill;
+	uint64_t held_bytes;
+};
+
+static int64_t release(void *arg, uint64_t want_bytes, uint64_t deadline_ns)
+{
+	struct objects *o = arg;
+	uint64_t bytes = min_u64(want_bytes, o->held_bytes);
+
+	o->held_bytes -= bytes;
+	return (int64_t)bytes;
+}
+
+static void engage(void *arg, uint32_t level)
+{
+}
+
+static void open_objects(struct objects *o, const char *dir)
+{
+	const struct baro_overflow_options options = { .size = sizeof(options),
+						       .dir = dir,
+						       .flags = BARO_OVERFLOW_ALLOW_MEMORY };
+	const struct baro_relief_options none = { .size = sizeof(none) };
+	const struct baro_relief_action action = { .size = sizeof(action),
+						   .name = "cache",
+						   .from_level = BARO_LEVEL_WARNING,
+						   .release = release,
+						   .engage = engage,
+						   .arg = o };
+
+	memset(o, 0, sizeof(*o));
+	assert_int_equal(baro_metrics_new(&o->metrics), 0);
+	assert_int_equal(baro_overflow_open(&options, &o->region), 0);
+	assert_int_equal(baro_spill_init(&o->spill, NULL), 0);
+	assert_int_equal(baro_relief_new(&none, &o->relief), 0);
+	assert_int_equal(baro_relief_add(o->relief, &action, NULL), 0);
+	assert_int_equal(baro_overflow_add_metrics(o->region, o->metrics, NULL), 0);
+	assert_int_equal(baro_relief_add_metrics(o->relief, o->metrics, NULL), 0);
+	assert_int_equal(baro_spill_add_metrics(&o->spill, o->metrics, "sort"), 0);
+}
+
+static void close_objects(struct objects *o)
+{
+	baro_metrics_free(o->metrics);
+	baro_overflow_close(o->region);
+	baro_relief_free(o->relief);
+}
+
+/* The rows of the document in their order, which is that of the registry. */
+static void the_document_has_them_all(void **state)
+{
+	struct page_dir *d = *state;
+	FILE *f = doc_section(DOC, "Library");
+	char line[512], name[64], kind[16], where[16], meaning[128];
+	struct metric *m = NULL;
+	struct objects o;
+	unsigned int rows = 0;
+
+	open_objects(&o, d->dir);
+	while (doc_next_line(f, line, sizeof(line))) {
+		if (sscanf(line, "| %63[a-z0-9_] | %15[a-z] | %15[a-z] | %127[^|] |", name, kind,
+			   where, meaning) != 4 ||
+		    !strcmp(name, "metric"))
+			continue;
+		assert_true(metrics_walk(o.metrics, METRICS_BY_NAME, &m));
+		assert_string_equal(name, m->name);
+		assert_string_equal(kind, baro_metric_kind_name(m->does.kind));
+		assert_string_equal(where, m->does.flags & BARO_METRIC_LOCAL ? "local" : "page");
+		meaning[strlen(meaning) - 1] = '\0'; /* a blank */
+		assert_string_equal(meaning, m->help);
+		rows++;
+	}
+	assert_true(rows > 10);
+	assert_false(metrics_walk(o.metrics, METRICS_BY_NAME, &m));
+	(void)fclose(f);
+	close_objects(&o);
+}
+
+static bool says(struct objects *o, const char *line)
+{
+	static char text[16384];
+	char whole[128];
+	size_t bytes;
+
+	assert_int_equal(baro_metrics_format(o->metrics, text, sizeof(text), &bytes), 0);
+	snprintf(whole, sizeof(whole), "\n%s\n", line);
+	if (strstr(text, whole))
+		return true;
+	print_message("no \"%s\" in\n%s", line, text);
+	return false;
+}
+
+static void they_say_what_is_so(void **state)
+{
+	struct page_dir *d = *state;
+	struct baro_pressure p = { .status = BARO_LEVEL_EMERGENCY,
+				   .score_ppm = 960000,
+				   .updated_ns = 1,
+				   .budget_bytes = 1000000,
+				   .usage_bytes = 1000000 };
+	struct objects o;
+	void *memory;
+
+	open_objects(&o, d->dir);
+	assert_true(says(&o, "baro_overflow_used_bytes 0"));
+	assert_int_equal(baro_overflow_alloc(o.region, 8192, &memory), 0);
+	assert_int_equal(baro_overflow_free(o.region, &o), -EINVAL);
+	assert_true(says(&o, "baro_overflow_used_bytes 8192"));
+	assert_true(says(&o, "baro_overflow_max_bytes 1073741824"));
+	assert_true(says(&o, "baro_overflow_live 1"));
+	assert_true(says(&o, "baro_overflow_bad_frees_total 1"));
+	(void)baro_spill_by_use(&o.spill, 95, 100);
+	baro_spill_note_spilled(&o.spill, 20);
+	assert_true(says(&o, "baro_spill_begins_total{name=\"sort\"} 1"));
+	assert_true(says(&o, "baro_spill_spilled_bytes_total{name=\"sort\"} 20"));
+	o.held_bytes = 1000;
+	assert_int_equal(baro_relief_run(o.relief, &p, 2, NULL), 0);
+	assert_true(says(&o, "baro_relief_runs_total 1"));
+	assert_true(says(&o, "baro_relief_passes_total 1"));
+	assert_true(says(&o, "baro_relief_freed_bytes_total 1000"));
+	assert_true(says(&o, "baro_relief_action_freed_bytes_total{name=\"cache\"} 1000"));
+	assert_true(says(&o, "baro_relief_action_engaged{name=\"cache\"} 1"));
+	assert_true(says(&o, "baro_relief_action_calls_total{name=\"cache\"} 1"));
+	close_objects(&o);
+}
+
+static void an_object_that_goes_takes_its_metrics_with_it(void **state)
+{
+	struct page_dir *d = *state;
+	struct objects o;
+	char text[16384];
+	size_t bytes;
+
+	open_objects(&o, d->dir);
+	/* a second one of a kind needs a label */
+	assert_int_equal(baro_overflow_add_metrics(o.region, o.metrics, NULL), -EEXIST);
+	assert_int_equal(baro_overflow_add_metrics(o.region, o.metrics, "join"), 0);
+	assert_int_equal(baro_relief_add_metrics(o.relief, o.metrics, "b"), 0);
+	assert_true(says(&o, "baro_relief_action_calls_total{name=\"b.cache\"} 0"));
+	assert_true(baro_metrics_remove(o.metrics, o.region) > 2);
+	assert_true(baro_metrics_remove(o.metrics, o.relief) > 2);
+	assert_true(baro_metrics_remove(o.metrics, &o.spill) > 2);
+	assert_int_equal(baro_metrics_format(o.metrics, text, sizeof(text), &bytes), 0);
+	assert_string_equal(text, "");
+	close_objects(&o);
+}
+
+/* What is published of all of them fits the page. */
+static void what_is_not_local_fits_the_page(void **state)
+{
+	struct page_dir *d = *state;
+	struct metric *m = NULL;
+	struct objects o;
+	uint32_t lines = 0;
+
+	open_objects(&o, d->dir);
+	while (metrics_walk(o.metrics, METRICS_BY_AGE, &m))
+		if (!(m->does.flags & BARO_METRIC_LOCAL))
+			lines += m->does.kind == BARO_METRIC_HISTOGRAM ? 4 : 1;
+	assert_in_range(lines, 1, BARO_DEMAND_METRICS);
+	close_objects(&o);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, page_dir_setup, page_dir_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_document_has_them_all),
+		T(they_say_what_is_so),
+		T(an_object_that_goes_takes_its_metrics_with_it),
+		T(what_is_not_local_fits_the_page),
+	};
+
+	return cmocka_run_group_tests_name("metrics of objects", tests, NULL, NULL);
+}
