@@ -269,7 +269,7 @@ BARO_API void baro_admission_limits_now(struct baro_admission *admission,
  *   memory: scale x limit, at most budget x (1 - s) / sharers: the page's figure bounds each of the
  *	processes that share a cgroup, so that together they stay below the engine's budget
  *   a job that does not fit what is left below critical may run alone; from critical on it waits
- *   emergency: only ESSENTIAL jobs are admitted
+ *   emergency: only ESSENTIAL jobs are admitted, and may run alone, too
  */
 BARO_API void baro_admission_observe(struct baro_admission *admission,
 				     const struct baro_pressure *pressure);

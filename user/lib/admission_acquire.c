@@ -27,8 +27,9 @@ static bool cut_to_floor(struct baro_admission *a, struct slot *s, struct baro_p
 }
 
 /* Asks outside for what was admitted inside; only then it is a permit. Otherwise nothing is held
- * any more, and -EDQUOT. */
-static int reserve_outside(struct baro_admission *a, struct baro_permit *p)
+ * any more, and -EDQUOT; when it is going to wait, others ask no more for a while, and then one at
+ * a time: there is no telling who would come first. */
+static int reserve_outside(struct baro_admission *a, struct baro_permit *p, bool waits)
 {
 	struct wakes wakes;
 	struct slot *s;
@@ -49,8 +50,13 @@ static int reserve_outside(struct baro_admission *a, struct baro_permit *p)
 			p->order = permit_take_order(s);
 		} else if (!again) {
 			permit_give_back(a, s);
-			a->budget_until_ns = admission_now_ns() + BUDGET_RETRY_NS;
+			a->budget_tight |= waits;
+			if (waits)
+				a->budget_until_ns = admission_now_ns() + BUDGET_RETRY_NS;
 		}
+		/* who is going to wait keeps others from asking until it stands in the queue */
+		a->asking_outside -= !again && !(r < 0 && waits);
+		a->budget_tight = a->budget_tight && (a->first || a->asking_outside);
 		queue_look(a, &wakes);
 		admission_unlock(a, &wakes);
 	} while (again);
@@ -106,6 +112,7 @@ static int ask(struct baro_admission *a, struct waiter *w, struct baro_admission
 
 	wakes_init(&wakes);
 	lock_take(&a->lock);
+	a->asking_outside -= w->again;
 	lack = queue_lack(a, c, d);
 	if (!w->again && a->first)
 		ahead = queue_ahead(a, c, d->need);
@@ -137,14 +144,15 @@ static int ask(struct baro_admission *a, struct waiter *w, struct baro_admission
 static int ask_outside(struct baro_admission *a, struct waiter *w,
 		       struct baro_admission_refusal *ret)
 {
-	int r = reserve_outside(a, w->permit);
+	bool waits = w->demand->deadline_ns;
+	int r = reserve_outside(a, w->permit, waits);
 
-	while (r < 0 && w->demand->deadline_ns) {
+	while (r < 0 && waits) {
 		w->again = true;
 		r = ask(a, w, ret);
 		if (r < 0)
 			return r;
-		r = reserve_outside(a, w->permit);
+		r = reserve_outside(a, w->permit, waits);
 	}
 	if (r < 0)
 		return admission_refuse(a, w->collection, (struct lack){ NEED_BUDGET, 0 },

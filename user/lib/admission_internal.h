@@ -246,6 +246,8 @@ struct baro_admission {
 
 	struct pace pace; /* until_ns: set() */
 	uint64_t budget_until_ns; /* nobody asks outside before; 0 */
+	uint32_t asking_outside; /* admitted inside, and not yet outside */
+	bool budget_tight; /* somebody waits for room there: one asks at a time */
 	uint64_t look; /* at the queue; set() */
 	uint32_t queued, queue_limit; /* set() */
 	uint32_t workers, workers_limit; /* set() */

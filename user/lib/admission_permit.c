@@ -110,6 +110,7 @@ void permit_grant(struct baro_admission *a, struct baro_collection *c, const str
 	ret_permit->admission = a;
 	ret_permit->id = s->id;
 	/* with an outer budget it is no permit yet */
+	a->asking_outside += a->has_budget;
 	ret_permit->order = a->has_budget ? 0 : permit_take_order(s);
 	ret_permit->bytes = s->bytes;
 	ret_permit->workers = s->workers ? s->workers : 1;

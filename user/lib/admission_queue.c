@@ -60,8 +60,9 @@ uint32_t queue_time_lack(struct baro_admission *a, uint32_t need)
 struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c,
 		       const struct demand *d)
 {
+	bool alone_may = !a->critical || d->flags & BARO_JOB_ESSENTIAL;
 	struct lack lack = {
-		.all = bound_lack(&a->all, d->need, d->floor_bytes, !a->critical),
+		.all = bound_lack(&a->all, d->need, d->floor_bytes, alone_may),
 		.own = bound_lack(&c->own, d->need, d->floor_bytes, true),
 	};
 
@@ -71,6 +72,8 @@ struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c
 		lack.all |= NEED_SLOT;
 	if (d->need & NEED_ORDER && c->ordered)
 		lack.own |= NEED_ORDER;
+	if (d->need & NEED_SLOT && a->budget_tight && a->asking_outside)
+		lack.all |= NEED_BUDGET;
 	lack.all |= queue_time_lack(a, d->need);
 	return lack;
 }
@@ -166,9 +169,12 @@ static bool try_admit(struct baro_admission *a, struct waiter *w, bool first, st
 	struct lack ahead = queue_ahead(a, w->collection, w->demand->need);
 
 	if (lack.all | lack.own | ahead.all | ahead.own) {
+		/* who must not begin yet has no use for a place either: essential jobs take it */
+		if (lack.all & NEED_TIME)
+			lack = (struct lack){ NEED_TIME, 0 };
 		wait_for(a, w->collection, lack);
 		if (first && !w->pauses && is_due(a, w, lack.all))
-			set(&a->all.waited_for, UINT32_MAX);
+			set(&a->all.waited_for, a->all.waited_for | NEED_WRITES);
 		return false;
 	}
 	queue_leave(a, w);
