@@ -3,6 +3,7 @@
 #ifndef BAROSTAT_BAROSTAT_H
 #define BAROSTAT_BAROSTAT_H
 
+#include <barostat/admission.h>
 #include <barostat/client.h>
 #include <barostat/demand.h>
 #include <barostat/memtable.h>

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Who waits, and for what. One queue per database, in the order of asking. A look at it goes from
+ * the first to the last and admits everyone who lacks nothing and needs nothing that somebody
+ * before him waits for; so a batch that waits for a place among the batches does not hold up a
+ * single insert, but nobody overtakes him in what he waits for. What is waited for is remembered in
+ * waited_for of the bounds, and newcomers keep to it, too.
+ *
+ * A permit is handed over here, with the lock held, by whoever gives something back: a waiter that
+ * wakes has it already, and nobody can come between. Waiters live on their threads' stacks; once a
+ * state other than ASLEEP or LOOK is stored a waiter may be gone, so of those to wake only the
+ * address is kept. A wake at an address that means something else by then does no harm.
+ *
+ * Throttling ends by the clock, and nobody but the waiters is there to see it: the first in the
+ * queue sleeps no longer than until something may change by itself.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "user/lib/admission_internal.h"
+
+static uint32_t bound_lack(const struct bound *b, uint32_t need, uint64_t bytes, bool alone_may)
+{
+	uint64_t used = get(&b->used_bytes);
+	uint32_t lack = 0;
+
+	for (unsigned int i = 0; i < COUNTED; i++)
+		if (need & (1u << i) && get(&b->used[i]) >= get(&b->limit[i]))
+			lack |= 1u << i;
+	if (need & NEED_MEMORY && add(used, bytes) > b->limit_bytes &&
+	    !(alone_may && !used && bytes <= b->max_bytes))
+		lack |= NEED_MEMORY;
+	return lack;
+}
+
+/* Anything that the clock ends. The clock is asked only while there is. */
+uint32_t queue_time_lack(struct baro_admission *a, uint32_t need)
+{
+	uint32_t lack = 0;
+	uint64_t now;
+
+	if (need & NEED_TIME && a->gate)
+		lack |= NEED_TIME;
+	if (!a->pace.until_ns && !a->budget_until_ns)
+		return lack;
+	now = admission_now_ns();
+	if (a->pace.until_ns && a->pace.until_ns <= now) {
+		set(&a->pace.until_ns, 0);
+		admission_note_careful(a);
+	}
+	if (a->budget_until_ns <= now)
+		a->budget_until_ns = 0;
+	if (need & NEED_TIME && a->pace.until_ns)
+		lack |= NEED_TIME;
+	if (need & NEED_SLOT && a->budget_until_ns)
+		lack |= NEED_BUDGET;
+	return lack;
+}
+
+struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c,
+		       const struct demand *d)
+{
+	bool alone_may = !a->critical || d->flags & BARO_JOB_ESSENTIAL;
+	struct lack lack = {
+		.all = bound_lack(&a->all, d->need, d->floor_bytes, alone_may),
+		.own = bound_lack(&c->own, d->need, d->floor_bytes, true),
+	};
+
+	if (d->need & NEED_WORKERS && a->workers >= a->workers_limit)
+		lack.all |= NEED_WORKERS;
+	if (d->need & NEED_SLOT && a->free_slot == NO_SLOT)
+		lack.all |= NEED_SLOT;
+	if (d->need & NEED_ORDER && c->ordered)
+		lack.own |= NEED_ORDER;
+	if (d->need & NEED_SLOT && a->budget_tight && a->asking_outside)
+		lack.all |= NEED_BUDGET;
+	lack.all |= queue_time_lack(a, d->need);
+	return lack;
+}
+
+struct lack queue_ahead(const struct baro_admission *a, const struct baro_collection *c,
+			uint32_t need)
+{
+	return (struct lack){
+		.all = need & get(&a->all.waited_for),
+		/* what an earlier look left there means nothing any more */
+		.own = get(&c->look) == get(&a->look) ? need & get(&c->own.waited_for) : 0,
+	};
+}
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static void link_behind(struct baro_admission *a, struct waiter *w, struct waiter *before)
+{
+	w->before = before;
+	w->after = before ? before->after : a->first;
+	*(w->before ? &w->before->after : &a->first) = w;
+	*(w->after ? &w->after->before : &a->last) = w;
+}
+
+/* Who pauses goes before all who wait: it holds what they wait for. Who comes again had waited
+ * longest. */
+static struct waiter *last_ahead(const struct baro_admission *a)
+{
+	struct waiter *w = a->first, *last = NULL;
+
+	for (; w && (w->pauses || w->again); w = w->after)
+		last = w;
+	return last;
+}
+
+void queue_join(struct baro_admission *a, struct waiter *w)
+{
+	w->first_since = UINT64_MAX;
+	w->state = ASLEEP;
+	link_behind(a, w, w->pauses || w->again ? last_ahead(a) : a->last);
+	if (w->pauses)
+		return;
+	set(&a->queued, a->queued + 1);
+	a->queued_peak = (uint32_t)most(a->queued_peak, a->queued);
+	a->queued_batches += is_batch(w->demand->need);
+	w->collection->queued++;
+}
+
+void queue_leave(struct baro_admission *a, struct waiter *w)
+{
+	*(w->before ? &w->before->after : &a->first) = w->after;
+	*(w->after ? &w->after->before : &a->last) = w->before;
+	if (w->pauses)
+		return;
+	set(&a->queued, a->queued - 1);
+	a->queued_batches -= is_batch(w->demand->need);
+	w->collection->queued--;
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static void wake(struct wakes *wakes, struct waiter *w, enum waiter_state state)
+{
+	wakes->word[wakes->count++] = &w->state;
+	__atomic_store_n(&w->state, (uint32_t)state, __ATOMIC_RELEASE);
+}
+
+static void wait_for(struct baro_admission *a, struct baro_collection *c, struct lack lack)
+{
+	if (c->look != a->look) {
+		set(&c->look, a->look);
+		set(&c->own.waited_for, 0);
+	}
+	set(&c->own.waited_for, c->own.waited_for | lack.own);
+	set(&a->all.waited_for, a->all.waited_for | lack.all);
+}
+
+/* The first of those who wait for a permit has been overtaken too often: now nobody goes on, until
+ * he has what others give back. What only the clock gives is no matter of turns. */
+static bool is_due(struct baro_admission *a, struct waiter *w, uint32_t lack)
+{
+	if (lack & (NEED_TIME | NEED_BUDGET))
+		return false;
+	if (w->first_since == UINT64_MAX)
+		w->first_since = a->grants;
+	return a->grants - w->first_since >= OVERTAKEN_MAX;
+}
+
+/* True when admitted, or let go on. */
+static bool try_admit(struct baro_admission *a, struct waiter *w, bool first, struct wakes *wakes)
+{
+	struct lack lack = queue_lack(a, w->collection, w->demand);
+	struct lack ahead = queue_ahead(a, w->collection, w->demand->need);
+
+	if (lack.all | lack.own | ahead.all | ahead.own) {
+		/* who must not begin yet has no use for a place either: essential jobs take it */
+		if (lack.all & NEED_TIME)
+			lack = (struct lack){ NEED_TIME, 0 };
+		wait_for(a, w->collection, lack);
+		if (first && !w->pauses && is_due(a, w, lack.all))
+			set(&a->all.waited_for, a->all.waited_for | NEED_WRITES);
+		return false;
+	}
+	queue_leave(a, w);
+	if (!w->pauses)
+		permit_grant(a, w->collection, w->demand, w->permit);
+	wake(wakes, w, ADMITTED);
+	return true;
+}
+
+uint64_t queue_timer(const struct baro_admission *a, const struct waiter *w)
+{
+	uint64_t until = FUTEX_NEVER;
+
+	if (w != a->first)
+		return until;
+	if (a->pace.until_ns)
+		until = a->pace.until_ns;
+	if (a->budget_until_ns)
+		until = least(until, a->budget_until_ns);
+	if (a->has_client)
+		until = least(until, get(&a->client_ns));
+	if (a->pressure.until_ns)
+		until = least(until, a->pressure.until_ns);
+	return until;
+}
+
+void queue_look_through(struct baro_admission *a, struct wakes *wakes)
+{
+	struct waiter *w = a->first, *after;
+	bool first = true;
+
+	set(&a->look, a->look + 1);
+	set(&a->all.waited_for, 0);
+	for (; w; w = after) {
+		bool pauses = w->pauses;
+
+		after = w->after;
+		if (wakes->count == WAKES) {
+			wakes->more = true;
+			break;
+		}
+		if (try_admit(a, w, first, wakes))
+			continue; /* it may be gone */
+		first = first && pauses;
+		/* who waits for what everybody needs has nobody behind who could be admitted */
+		if (!pauses && a->all.waited_for & (NEED_BY_ALL | NEED_BUDGET))
+			break;
+	}
+	w = a->first;
+	if (w && w->state == ASLEEP && w->until_ns > queue_timer(a, w)) {
+		if (wakes->count < WAKES)
+			wake(wakes, w, LOOK);
+		else
+			wakes->more = true;
+	}
+}
+
+bool queue_turn_away(struct baro_admission *a, const struct baro_cancel *cancel, int error,
+		     struct wakes *wakes)
+{
+	struct waiter *after;
+
+	for (struct waiter *w = a->first; w; w = after) {
+		after = w->after;
+		if (cancel && w->cancel != cancel)
+			continue;
+		if (wakes->count == WAKES)
+			return true;
+		queue_leave(a, w);
+		w->error = error;
+		wake(wakes, w, TURNED_AWAY);
+	}
+	queue_look(a, wakes);
+	return false;
+}
+
+void admission_unlock(struct baro_admission *a, struct wakes *wakes)
+{
+	for (;;) {
+		bool more = wakes->more;
+
+		lock_give(&a->lock);
+		for (unsigned int i = 0; i < wakes->count; i++)
+			futex_wake_one(wakes->word[i], FUTEX_PRIVATE_FLAG);
+		wakes->count = 0;
+		wakes->more = false;
+		if (!more)
+			return;
+		lock_take(&a->lock);
+		queue_look(a, wakes);
+	}
+}
+
+/* ---- sleeping -------------------------------------------------------------------------------- */
+
+static bool is_over(const struct waiter *w)
+{
+	return __atomic_load_n(&w->state, __ATOMIC_ACQUIRE) >= ADMITTED;
+}
+
+/* With the lock held; true when there is nothing more to wait for. */
+static bool look_again(struct baro_admission *a, struct waiter *w, uint64_t now_ns,
+		       uint64_t deadline_ns, struct wakes *wakes)
+{
+	if (is_over(w))
+		return true;
+	w->state = ASLEEP;
+	if (now_ns >= deadline_ns) {
+		queue_leave(a, w);
+		w->error = -ETIMEDOUT;
+		w->state = TURNED_AWAY;
+		queue_look(a, wakes);
+		return true;
+	}
+	queue_look(a, wakes);
+	return is_over(w);
+}
+
+int queue_sleep(struct baro_admission *a, struct waiter *w, uint64_t deadline_ns,
+		struct wakes *wakes)
+{
+	uint64_t now;
+
+	for (;;) {
+		w->until_ns = least(deadline_ns, queue_timer(a, w));
+		admission_unlock(a, wakes);
+		while (!is_over(w) && get(&w->state) == ASLEEP &&
+		       futex_wait_until(&w->state, ASLEEP, w->until_ns, FUTEX_PRIVATE_FLAG) == 0)
+			;
+		if (is_over(w))
+			break;
+		now = admission_now_ns();
+		admission_tend(a, now);
+		lock_take(&a->lock);
+		if (look_again(a, w, now, deadline_ns, wakes)) {
+			admission_unlock(a, wakes);
+			break;
+		}
+	}
+	return w->state == ADMITTED ? 0 : w->error;
+}
