@@ -46,6 +46,18 @@ static void credit_is_handed_out_once_a_budget_is_used_much(void **state)
 	close_all(top);
 }
 
+static void credit_is_a_small_share_of_the_smallest_limit(void **state)
+{
+	struct baro_budget *top = open_top(*state, "top", 32 * MIB, 0);
+	struct baro_budget *b = open_below(top, "b", NONE);
+
+	heat(b, 200);
+	assert_true(stats_of(b).slack_bytes > 0 || b->stripes.count > 31);
+	assert_true(stats_of(b).slack_bytes <= 2 * 32 * MIB / BUDGET_CREDIT_SHARE);
+	close_all(b);
+	close_all(top);
+}
+
 static void no_credit_where_it_is_not_wanted(void **state)
 {
 	struct baro_budget *exact = open_top(*state, "exact", LIMIT, BARO_BUDGET_EXACT);
@@ -229,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_EVERY_WAY(credit_is_handed_out_once_a_budget_is_used_much),
+		IN_EVERY_WAY(credit_is_a_small_share_of_the_smallest_limit),
 		IN_EVERY_WAY(no_credit_where_it_is_not_wanted),
 		IN_EVERY_WAY(what_fits_is_granted_whoever_has_the_credit),
 		IN_EVERY_WAY(credit_elsewhere_in_the_tree_stays_where_it_is),

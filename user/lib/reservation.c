@@ -131,14 +131,10 @@ static inline __attribute__((always_inline)) void give(struct baro_budget *b, ui
 int baro_reservation_release(struct baro_reservation *r)
 {
 	int err = claim(r);
-	uint64_t bytes;
 
-	if (err < 0)
-		return err;
-	bytes = r->bytes;
-	set_bytes(r, 0);
-	give(r->budget, bytes);
-	return 0;
+	if (!err)
+		give(r->budget, r->bytes);
+	return err;
 }
 
 static int grow(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal)
@@ -191,25 +187,19 @@ int baro_reservation_merge(struct baro_reservation *r, struct baro_reservation *
 		put_seal(part);
 		err = -EXDEV;
 	}
-	if (!err) {
+	if (!err)
 		set_bytes(r, r->bytes + part->bytes);
-		set_bytes(part, 0);
-	}
 	put_seal(r);
 	return err;
 }
 
 int baro_reservation_move(struct baro_reservation *from, struct baro_reservation *ret_to)
 {
-	uint64_t bytes;
 	int err = claim(from);
 
-	if (err < 0)
-		return err;
-	bytes = from->bytes;
-	set_bytes(from, 0);
-	fill(ret_to, from->budget, bytes);
-	return 0;
+	if (!err)
+		fill(ret_to, from->budget, from->bytes);
+	return err;
 }
 
 uint64_t baro_reservation_bytes(const struct baro_reservation *r)

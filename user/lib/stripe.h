@@ -100,6 +100,10 @@ static inline void stripe_reject(struct stripes *s)
  * finds its bounds through the pointer in the thread's rseq area (offset 8; offset 4 is the number
  * of the processor), and resumes an interrupted one at 4:, which begins again. The pointer is
  * cleared afterwards: it must not outlive the library.
+ *
+ * The cap is loaded before the word. The other way round a sequence that begins while the stripe is
+ * shut could load the word before it is swept, see the cap of the next opening, and bring back what
+ * was called in.
  */
 #define STRIPE_SEQ_BEGIN                                                                           \
 	".pushsection __rseq_cs, \"aw\"\n\t"                                                       \
@@ -114,6 +118,7 @@ static inline void stripe_reject(struct stripes *s)
 	"movl %%fs:4(%[rseq]), %%eax\n\t"                                                          \
 	"cmpl %[count], %%eax\n\t"                                                                 \
 	"jae %l[no]\n\t"                                                                           \
+	"movq %[cap], %%rdx\n\t"                                                                   \
 	"shll $7, %%eax\n\t"                                                                       \
 	"movq (%[at], %%rax), %%rcx\n\t"
 #define STRIPE_SEQ_END                                                                             \
@@ -142,14 +147,13 @@ static inline __attribute__((always_inline)) bool stripe_take_rseq(struct stripe
 								   uint64_t bytes)
 {
 again:
-	/* The cap stands for "open": once shut, and fenced, nobody may touch the word. */
-	__asm__ goto(STRIPE_SEQ_BEGIN "cmpq $0, %[cap]\n\t"
-				      "je %l[no]\n\t"
+	__asm__ goto(STRIPE_SEQ_BEGIN "testq %%rdx, %%rdx\n\t"
+				      "jz %l[no]\n\t"
 				      "subq %[bytes], %%rcx\n\t"
 				      "jb %l[no]\n\t" STRIPE_SEQ_END
 		     :
 		     : STRIPE_SEQ_OPERANDS
-		     : "rax", "rcx", "memory", "cc"
+		     : "rax", "rcx", "rdx", "memory", "cc"
 		     : again, no);
 	return true;
 no:
@@ -162,11 +166,11 @@ static inline __attribute__((always_inline)) bool stripe_put_rseq(struct stripes
 again:
 	/* No wrap: bytes are at most 2^63, a word is below 2^48. */
 	__asm__ goto(STRIPE_SEQ_BEGIN "addq %[bytes], %%rcx\n\t"
-				      "cmpq %[cap], %%rcx\n\t"
+				      "cmpq %%rdx, %%rcx\n\t"
 				      "ja %l[no]\n\t" STRIPE_SEQ_END
 		     :
 		     : STRIPE_SEQ_OPERANDS
-		     : "rax", "rcx", "memory", "cc"
+		     : "rax", "rcx", "rdx", "memory", "cc"
 		     : again, no);
 	return true;
 no:
