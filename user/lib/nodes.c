@@ -13,7 +13,7 @@
 
 #define PATH_BYTES 512
 #define TEXT_BYTES 16384
-#define KIB        UINT64_C(1024)
+#define KB_BYTES   UINT64_C(1024)
 #define FAR        255u /* a distance that is not said */
 
 /* A set of numbers below NODE_CPUS_MAX. */
@@ -92,7 +92,7 @@ static uint64_t node_bytes(const char *dir, uint32_t id, char *text)
 	const char *at =
 	    read_node_text(dir, id, "meminfo", text, TEXT_BYTES) ? strstr(text, "MemTotal:") : NULL;
 
-	return at ? strtoull(at + strlen("MemTotal:"), NULL, 10) * KIB : 0;
+	return at ? strtoull(at + strlen("MemTotal:"), NULL, 10) * KB_BYTES : 0;
 }
 
 /* How far the node `to` is: the numbers in its distance file are those of the nodes online. */
