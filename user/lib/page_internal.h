@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "include/barostat/page.h"
+#include "user/lib/portable.h"
 
 /*
  * A mapped page. The sizes were checked against the file when it was opened and are never read
@@ -52,14 +53,7 @@ int page_find_self(const struct baro_page *page, const char *cgroup_file,
  * registers, so that a reader can hold what it read until it knows that it may hand it out;
  * sanitizers do not look into assembly and get the portable way.
  */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define PAGE_COPY_PORTABLE 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define PAGE_COPY_PORTABLE 1
-#endif
-#endif
-#if defined(__x86_64__) && !defined(PAGE_COPY_PORTABLE)
+#if defined(__x86_64__) && !defined(LIB_PORTABLE)
 typedef uint64_t page_chunk __attribute__((vector_size(16), may_alias));
 
 static inline __attribute__((always_inline)) page_chunk page_load_chunk(const page_chunk *from)

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Drawing from budgets and giving back: what happens when the stripes cannot do it alone. All of it
+ * is with the tree's lock held, so that a reservation looks at every layer and commits in all of
+ * them in one step, and nobody sees bytes that are taken only to be given back.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "user/lib/budget_internal.h"
+
+void budget_write_begin(struct budget_tree *t)
+{
+	__atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+void budget_write_end(struct budget_tree *t)
+{
+	__atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* ---- credit ------------------------------------------------------------------------------------
+ */
+
+static void add_room(struct baro_budget *b, int64_t bytes)
+{
+	for (; b; b = b->parent)
+		BUDGET_STORE(b->room, b->room + bytes);
+}
+
+static void add_credit_max(struct baro_budget *b, int64_t bytes)
+{
+	b->own_credit_max += bytes;
+	for (; b; b = b->parent)
+		BUDGET_STORE(b->credit_max, b->credit_max + bytes);
+}
+
+/* Shuts what was barred, and sweeps it. */
+static void sweep_below(struct budget_tree *t, const struct baro_budget *top)
+{
+	struct baro_budget **link = &t->credited;
+
+	budget_write_begin(t);
+	while (*link) {
+		struct baro_budget *b = *link;
+
+		if (!budget_is_below(b, top)) {
+			link = &b->next_credited;
+			continue;
+		}
+		*link = b->next_credited;
+		add_room(b, (int64_t)stripes_sweep(&b->stripes));
+		add_credit_max(b, -b->own_credit_max);
+		b->heat = 0;
+	}
+	budget_write_end(t);
+}
+
+bool budget_collect(struct baro_budget *top)
+{
+	struct budget_tree *t = top->tree;
+
+	if (!top->credit_max)
+		return true;
+	for (struct baro_budget *b = t->credited; b; b = b->next_credited)
+		if (budget_is_below(b, top))
+			b->barred_word = stripes_bar(&b->stripes);
+	if (stripes_fence(&top->stripes)) {
+		sweep_below(t, top);
+		return true;
+	}
+	for (struct baro_budget *b = t->credited; b; b = b->next_credited)
+		if (budget_is_below(b, top))
+			stripes_unbar(&b->stripes, b->barred_word);
+	return false;
+}
+
+/* How much a stripe of `b` may hold; 0: its limits are too small to bother. */
+static int64_t credit_of(const struct baro_budget *b)
+{
+	int64_t least = BUDGET_BYTES_MAX, cap;
+
+	for (const struct baro_budget *l = b; l; l = l->parent)
+		least = l->limit < least ? l->limit : least;
+	cap = least / BUDGET_CREDIT_SHARE / b->stripes.count;
+	return cap < BUDGET_CREDIT_MAX_BYTES ? cap : BUDGET_CREDIT_MAX_BYTES;
+}
+
+static bool has_room_for_credit(const struct baro_budget *b, int64_t credit)
+{
+	for (; b; b = b->parent)
+		if (b->room / BUDGET_ROOM_PER_CREDIT < b->credit_max + credit)
+			return false;
+	return true;
+}
+
+/* Hands out credit once a budget is used much, by small reservations, and far from any limit. */
+static void warm(struct baro_budget *b, int64_t bytes)
+{
+	struct budget_tree *t = b->tree;
+	int64_t cap, all;
+
+	if (b->own_credit_max || (b->flags & BARO_BUDGET_EXACT) || ++b->heat < t->hot_ops)
+		return;
+	b->heat = 0;
+	cap = credit_of(b);
+	/* A stripe that is refilled holds half its cap more than it did, while none may be lost. */
+	all = cap * (b->stripes.count + 1);
+	if (cap / 4 < bytes || !cap || !has_room_for_credit(b, all))
+		return;
+	budget_write_begin(t);
+	add_credit_max(b, all);
+	budget_write_end(t);
+	b->next_credited = t->credited;
+	t->credited = b;
+	stripes_open(&b->stripes, (uint64_t)cap);
+}
+
+/* ---- drawing -----------------------------------------------------------------------------------
+ */
+
+static struct baro_budget *short_of(struct baro_budget *b, int64_t bytes)
+{
+	while (b && b->room >= bytes)
+		b = b->parent;
+	return b;
+}
+
+static void draw(struct baro_budget *b, int64_t bytes)
+{
+	for (; b; b = b->parent) {
+		int64_t drawn;
+
+		BUDGET_STORE(b->room, b->room - bytes);
+		drawn = b->limit - b->room;
+		if (drawn > b->peak)
+			b->peak = drawn;
+		if (drawn > b->recent_peak)
+			b->recent_peak = drawn;
+	}
+}
+
+/* Half a stripe's cap beside what is asked, where everybody has it. */
+static void refill(struct baro_budget *b)
+{
+	int64_t credit = (int64_t)stripes_cap_bytes(&b->stripes) / 2;
+
+	if (!credit || short_of(b, credit))
+		return;
+	draw(b, credit);
+	if (!stripe_put(&b->stripes, (uint64_t)credit))
+		add_room(b, credit);
+}
+
+static void copy_name(char *to, const char *from)
+{
+	memcpy(to, from, BARO_BUDGET_NAME_MAX);
+}
+
+/* Tells and counts a refusal by `layer`, which has `left` of `limit`. */
+static int refuse(const struct baro_budget *asked, struct baro_budget *layer, uint64_t bytes,
+		  int64_t limit, int64_t left, struct baro_refusal *ret)
+{
+	uint64_t wanted = BUDGET_LOAD(layer->wanted);
+
+	stripe_reject(&layer->stripes);
+	while (bytes > wanted && bytes <= BUDGET_LOAD(layer->wanted_max) &&
+	       !__atomic_compare_exchange_n(&layer->wanted, &wanted, bytes, true, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
+	if (!ret)
+		return -ENOMEM;
+	ret->requested_bytes = bytes;
+	ret->left_bytes = left > 0 ? (uint64_t)left : 0;
+	ret->used_bytes = (uint64_t)(limit - left);
+	ret->limit_bytes = budget_limit_shown(limit);
+	ret->depth = layer->depth;
+	ret->reserved0 = 0;
+	copy_name(ret->layer, layer->name);
+	copy_name(ret->asked, asked->name);
+	return -ENOMEM;
+}
+
+/*
+ * Refuses without the lock, when a layer has no credit out and too little room: a single word says
+ * so. 0: it may fit, or something changes just now.
+ */
+static int refuse_at_once(struct baro_budget *b, uint64_t bytes, int64_t need,
+			  struct baro_refusal *ret_refusal)
+{
+	uint32_t seq;
+
+	if (!budget_read_begin(b->tree, &seq))
+		return 0;
+	for (struct baro_budget *l = b; l; l = l->parent) {
+		int64_t room = BUDGET_LOAD(l->room), limit;
+
+		if (room >= need)
+			continue;
+		limit = BUDGET_LOAD(l->limit);
+		if (BUDGET_LOAD(l->credit_max) || !budget_read_holds(b->tree, seq))
+			return 0;
+		return refuse(b, l, bytes, limit, room, ret_refusal);
+	}
+	return 0;
+}
+
+/* The lowest layer that refuses, once all credit that could help has been called in; or NULL. */
+static struct baro_budget *refusing(struct baro_budget *b, int64_t bytes)
+{
+	for (struct baro_budget *l = b; l; l = l->parent) {
+		if (l->room < bytes && l->room + l->credit_max >= bytes)
+			budget_collect(l);
+		if (l->room < bytes)
+			return l;
+	}
+	return NULL;
+}
+
+static int draw_locked(struct baro_budget *b, uint64_t bytes, int64_t need,
+		       struct baro_refusal *ret_refusal)
+{
+	struct baro_budget *no = refusing(b, need);
+
+	if (no)
+		return refuse(b, no, bytes, no->limit, no->limit - budget_used_locked(no),
+			      ret_refusal);
+	draw(b, need);
+	warm(b, need);
+	refill(b);
+	return 0;
+}
+
+int budget_draw(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal)
+{
+	/* More than any limit: the same as any other request that is refused. */
+	int64_t need = bytes > (uint64_t)BUDGET_BYTES_MAX ? BUDGET_BYTES_MAX + 1 : (int64_t)bytes;
+	int r;
+
+	if (!bytes)
+		return 0;
+	r = refuse_at_once(b, bytes, need, ret_refusal);
+	if (r)
+		return r;
+	if (stripe_take(&b->stripes, bytes))
+		return 0;
+	budget_lock(b->tree);
+	r = draw_locked(b, bytes, need, ret_refusal);
+	budget_unlock(b->tree);
+	return r;
+}
+
+void budget_return(struct baro_budget *b, uint64_t bytes)
+{
+	int64_t credit;
+
+	if (stripe_put(&b->stripes, bytes))
+		return;
+	budget_lock(b->tree);
+	/* The stripe was full: half of it goes with the rest. */
+	credit = (int64_t)stripes_cap_bytes(&b->stripes) / 2;
+	if (!credit || !stripe_take(&b->stripes, (uint64_t)credit))
+		credit = 0;
+	add_room(b, (int64_t)bytes + credit);
+	budget_unlock(b->tree);
+}
