@@ -3,15 +3,18 @@
  * An engine's side of barostat, in one object: it reads what memory the engine may use, and says
  * what it could use and give back. It needs no configuration: the daemon sees by the process's
  * cgroup which engine it is. Without a daemon it reads the cgroup's own limits, and finds the
- *daemon by itself when it comes (back).
+ * daemon by itself when it comes (back).
  *
  *	struct baro_client *client;
  *	struct baro_pressure now = { 0 };
  *
  *	if (baro_client_open(NULL, &client) == 0) {
  *		baro_client_set_reclaimable(client, cache_bytes());
- *		while (baro_client_wait(client, &now, BARO_PAGE_NONE) == 0) {	// a thread of its
- *own if (now.release_bytes) cache_free(now.release_bytes); cache_limit(now.budget_bytes);
+ *		// a thread of its own
+ *		while (baro_client_wait(client, &now, BARO_PAGE_NONE) == 0) {
+ *			if (now.release_bytes)
+ *				cache_free(now.release_bytes);
+ *			cache_limit(now.budget_bytes);
  *			baro_client_set_reclaimable(client, cache_bytes());
  *			baro_client_acknowledge(client, now.grant_epoch);
  *		}
@@ -48,7 +51,9 @@ enum baro_source {
 /*
  * Opens a client. NULL as path means $BAROSTAT_ENGINE_SOCKET, or BARO_ENGINE_SOCKET_PATH. A daemon
  * that is not there, or refuses, is no error: see baro_client_source(). Waits for the daemon at
- * most a second. -ENOMEM -ENAMETOOLONG	the path does not fit a socket's address
+ * most a second.
+ *  -ENOMEM
+ *  -ENAMETOOLONG	the path does not fit a socket's address
  */
 BARO_API int baro_client_open(const char *path, struct baro_client **ret_client);
 
