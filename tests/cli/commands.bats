@@ -106,6 +106,8 @@ pg          oltp   active      250  512M   8G  soft  barostat/pg" ]
 	echo "$output"
 	[ "$status" = 0 ]
 	[[ $output == *"pg  level warning, active, group oltp, cgroup barostat/pg"* ]]
+	[[ $output == *"waits     refault 1204 x, half within 131us, 99 % within 4.1ms
+          major_fault 12 x, half within 65.5us, 99 % within 70us"* ]]
 	[[ $output == *"  pg got +96 MiB 2.1 s ago: its stalls cost 14.0 % of its time, and 96 MiB"* ]]
 	[[ $output == *"WHEN       CHANGE  TARGET  REASON   PEER   GAIN  LOSS  STALL  REF/S  CLAMPS
 2.1 s ago    +96M    3.3G  gain x3  rocks  9.1%  0.2%  14.0%  12040  step,max

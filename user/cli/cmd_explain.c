@@ -34,6 +34,24 @@ static void print_where_it_stands(const json_t *e)
 	       field_number(e, "refaults_per_s", c), field_number(e, "majfaults_per_s", d));
 }
 
+/* "refault 1204 x, half within 131us, 99 % within 4.2ms" */
+static void print_waits(const json_t *waits)
+{
+	const char *cause, *label = "waits";
+	const json_t *w;
+
+	json_object_foreach ((json_t *)waits, cause, w) {
+		char count[FIELD_BYTES], p50[FIELD_BYTES], p99[FIELD_BYTES];
+
+		if (!field_count(w, "count"))
+			continue;
+		printf("%-*s%s %s x, half within %s, 99 %% within %s\n", LABEL_COLUMNS, label,
+		       cause, field_number(w, "count", count), field_time_ns(w, "p50_ns", p50),
+		       field_time_ns(w, "p99_ns", p99));
+		label = "";
+	}
+}
+
 static void print_words(const json_t *words)
 {
 	unsigned int width = output_width();
@@ -181,6 +199,7 @@ int cmd_explain(const struct cli *cli)
 	if (cli->json)
 		return print_json(answer);
 	print_where_it_stands(json_object_get(answer, "engine"));
+	print_waits(json_object_get(json_object_get(answer, "engine"), "waits"));
 	print_words(json_object_get(answer, "words"));
 	r = print_decisions(json_object_get(answer, "decisions"));
 	return r ? r : print_metrics(json_object_get(json_object_get(answer, "engine"), "metrics"));

@@ -8,6 +8,7 @@
 #include "user/daemon/decision_words.h"
 #include "user/daemon/demand_socket.h"
 #include "user/daemon/sensors.h"
+#include "user/daemon/waits.h"
 
 static json_t *number(uint64_t v)
 {
@@ -93,6 +94,34 @@ static void engine_rates(json_t *o, const struct daemon *d, const struct engine 
 			    est->time_to_ceiling_ns == UINT64_MAX
 				? json_null()
 				: number(est->time_to_ceiling_ns / NS_PER_MS));
+}
+
+static json_t *wait_of(const uint64_t *bins)
+{
+	struct waits w;
+	json_t *o;
+
+	waits_from_bins(bins, &w);
+	if (!w.count)
+		return json_null();
+	o = json_object();
+	set(o, "count", w.count);
+	set(o, "p50_ns", w.p50_ns);
+	set(o, "p99_ns", w.p99_ns);
+	return o;
+}
+
+/* How long each wait took, since the engine came; null where there was none, or no sensor. */
+static json_t *engine_waits(const struct sensor_reading *r)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "direct_reclaim", wait_of(r->stall_latency[STALL_DIRECT_RECLAIM]));
+	json_object_set_new(o, "high_throttle", wait_of(r->stall_latency[STALL_HIGH_THROTTLE]));
+	json_object_set_new(o, "refault", wait_of(r->stall_latency[STALL_REFAULT]));
+	json_object_set_new(o, "swap_in", wait_of(r->stall_latency[STALL_SWAP_IN]));
+	json_object_set_new(o, "major_fault", wait_of(r->majfault_latency));
+	return o;
 }
 
 static const char *hint_name(uint32_t hint)
@@ -184,6 +213,7 @@ json_t *facts_engine(const struct daemon *d, const struct engine *e)
 	set(o, "score_ppm", active ? e->level.score_ppm : 0);
 	engine_memory(o, d, e);
 	engine_rates(o, d, e);
+	json_object_set_new(o, "waits", engine_waits(&d->reading[e->slot]));
 	set(o, "oom_kills", d->sample[e->slot].oom_kills);
 	set(o, "freezes_lifted", e->freeze.lifts);
 	json_object_set_new(o, "demand", engine_demand(&d->sample[e->slot].demand));
