@@ -219,6 +219,31 @@ static void a_request_that_no_limit_would_allow_moves_nothing(void **state)
 	assert_int_equal(baro_governor_close(g), 0);
 }
 
+static void what_was_used_in_between_counts_too(void **state)
+{
+	struct baro_governor *g = open_governor(1000 * MIB);
+	struct baro_budget *a = add(g, "a", 0, 500 * MIB, NONE);
+	struct baro_budget *b = add(g, "b", 0, 500 * MIB, NONE);
+	struct baro_reservation r, held, no;
+	uint64_t now = NOW;
+
+	(void)state;
+	assert_int_equal(baro_budget_reserve(b, 500 * MIB, &held, NULL), 0);
+	for (int i = 0; i < 40; i++, now += NS_PER_S) {
+		/* Whenever somebody looks, a has nothing in use. */
+		if (i < 20) {
+			assert_int_equal(baro_budget_reserve(a, 400 * MIB, &r, NULL), 0);
+			baro_reservation_release(&r);
+			assert_int_equal(limit_of(a), 500 * MIB);
+		}
+		assert_int_equal(baro_budget_reserve(b, 600 * MIB, &no, NULL), -ENOMEM);
+		baro_governor_rebalance(g, now);
+	}
+	assert_true(limit_of(a) < 250 * MIB);
+	baro_reservation_release(&held);
+	assert_int_equal(baro_governor_close(g), 0);
+}
+
 static void memory_moves_between_engines_of_one_parent(void **state)
 {
 	struct baro_governor *g = open_governor(1000 * MIB);
@@ -643,6 +668,7 @@ int main(void)
 		cmocka_unit_test(engines_are_limited_in_number),
 		cmocka_unit_test(memory_moves_from_the_idle_to_the_hungry_and_back),
 		cmocka_unit_test(a_request_that_no_limit_would_allow_moves_nothing),
+		cmocka_unit_test(what_was_used_in_between_counts_too),
 		cmocka_unit_test(memory_moves_between_engines_of_one_parent),
 		cmocka_unit_test(a_new_engine_is_made_room_for),
 		cmocka_unit_test(a_ceiling_goes_down_as_memory_is_released),

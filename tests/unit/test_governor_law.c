@@ -215,6 +215,42 @@ static void lent_memory_in_use_is_called_back_and_comes_as_it_is_released(void *
 	assert_int_equal(e[1].limit_bytes, 500000);
 }
 
+static void what_is_on_its_way_is_not_called_back_twice(void **state)
+{
+	struct law_engine e[] = { engine(0, 600000, 100000, 100000),
+				  engine(0, 100000, 450000, 450000),
+				  engine(0, 100000, 450000, 450000) };
+
+	(void)state;
+	e[0].wanted_bytes = 100000;
+	for (uint64_t s = 0; s < 5; s++) {
+		law_rebalance(e, 3, CEILING, NOW + s * NS_PER_S);
+		assert_int_equal(e[0].limit_bytes, 100000);
+		assert_int_equal(e[1].limit_bytes, 400000);
+		assert_int_equal(e[2].limit_bytes, 400000);
+	}
+}
+
+static void who_got_something_keeps_it_for_a_while(void **state)
+{
+	struct law_engine e[] = { engine(0, 100000, 100000, 100000),
+				  engine(0, 500000, 500000, 400000) };
+
+	(void)state;
+	e[0].wanted_bytes = 400000;
+	law_rebalance(e, 2, CEILING, NOW);
+	assert_int_equal(e[0].limit_bytes, 500000);
+	/* It was done sooner than it thought, and the other is hungry. */
+	e[0].used_bytes = e[0].peak_bytes = 1000;
+	e[0].wanted_bytes = 0;
+	e[1].wanted_bytes = 100000;
+	for (uint64_t s = 1; s < 5; s++)
+		law_rebalance(e, 2, CEILING, NOW + s * NS_PER_S);
+	assert_int_equal(e[0].limit_bytes, 500000);
+	law_rebalance(e, 2, CEILING, NOW + 5 * NS_PER_S);
+	assert_true(e[0].limit_bytes < 500000);
+}
+
 /* High usage alone is no reason to take from somebody who uses it. */
 static void nothing_is_called_back_for_one_that_was_refused_nothing(void **state)
 {
@@ -407,6 +443,8 @@ int main(void)
 		cmocka_unit_test(a_maximum_is_not_exceeded),
 		cmocka_unit_test(its_own_share_comes_back_at_once_from_what_is_not_used),
 		cmocka_unit_test(lent_memory_in_use_is_called_back_and_comes_as_it_is_released),
+		cmocka_unit_test(what_is_on_its_way_is_not_called_back_twice),
+		cmocka_unit_test(who_got_something_keeps_it_for_a_while),
 		cmocka_unit_test(nothing_is_called_back_for_one_that_was_refused_nothing),
 		cmocka_unit_test(a_ceiling_that_rises_again_restores_the_shares),
 		cmocka_unit_test(who_regrets_a_gift_gives_less_readily),

@@ -285,11 +285,7 @@ static uint64_t call_back(struct law_engine *engine, size_t count, uint64_t byte
 		struct law_engine *e = &engine[i];
 		uint64_t share = part(bytes, less(e->limit_bytes, e->own_bytes), all);
 
-		share = least(share, less(e->limit_bytes, e->min_bytes));
-		if (!share)
-			continue;
 		e->limit_bytes -= share;
-		e->want_bytes = 0;
 	}
 	return before - sum_of(engine, count, in_force);
 }
