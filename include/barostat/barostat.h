@@ -4,8 +4,10 @@
 #define BAROSTAT_BAROSTAT_H
 
 #include <barostat/admission.h>
+#include <barostat/budget.h>
 #include <barostat/client.h>
 #include <barostat/demand.h>
+#include <barostat/governor.h>
 #include <barostat/memtable.h>
 #include <barostat/metrics.h>
 #include <barostat/overflow.h>

@@ -58,7 +58,7 @@ struct baro_budget {
 	int64_t limit __attribute__((aligned(64)));
 	int64_t credit_max; /* of it and all below it */
 	int64_t level_from[3]; /* drawn bytes from which on: warning, critical, emergency */
-	/* What the levels are of: level_base 0 is the limit; see budget_set_measure(). */
+	/* What the levels are of; see budget_move_ceiling(). */
 	int64_t level_base;
 	int64_t drift;
 
@@ -94,6 +94,9 @@ struct budget_setup {
 int budget_open_tree(const char *name, uint64_t limit_bytes, uint32_t flags,
 		     const struct budget_setup *setup, struct baro_budget **ret_budget);
 
+/* Closes a whole tree. -EBUSY: something is reserved. */
+int budget_close_tree(struct baro_budget *top);
+
 /* ---- with the tree's lock held ---- */
 
 static inline void budget_lock(struct budget_tree *t)
@@ -126,6 +129,20 @@ static inline bool budget_is_below(const struct baro_budget *b, const struct bar
 /* A new limit, at most BUDGET_BYTES_MAX. */
 void budget_move_limit(struct baro_budget *b, int64_t limit);
 
+/*
+ * The same of a ceiling, whose levels are of `level_base` bytes (0: of the limit), and of what is
+ * used corrected by `drift`. See <barostat/governor.h> for the rules.
+ */
+void budget_move_ceiling(struct baro_budget *b, int64_t limit, int64_t level_base, int64_t drift);
+
+/* What is, and what was since the last call: the most drawn, and the largest reservation refused.
+ */
+struct budget_recent {
+	int64_t drawn, peak;
+	uint64_t wanted;
+};
+void budget_take_recent(struct baro_budget *b, struct budget_recent *ret);
+
 /* The next budget below `top`, parents first; NULL after the last. */
 struct baro_budget *budget_next(const struct baro_budget *top, struct baro_budget *b);
 
@@ -146,19 +163,6 @@ static inline uint64_t budget_limit_shown(int64_t limit)
 int budget_draw(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal);
 /* Gives bytes back, when its stripe is full. */
 void budget_return(struct baro_budget *b, uint64_t bytes);
-
-/*
- * What the levels of a budget are of, when it is not the limit that is enforced: `base` bytes (0:
- * the limit), and what is drawn corrected by `drift`. See <barostat/governor.h> for the rules.
- */
-void budget_set_measure(struct baro_budget *b, int64_t base, int64_t drift);
-
-/* What has happened since the last call: the most drawn, and the largest reservation refused. */
-struct budget_recent {
-	int64_t limit, drawn, used, peak;
-	uint64_t wanted;
-};
-void budget_take_recent(struct baro_budget *b, struct budget_recent *ret);
 
 /* Reads and stores of words that others read or store meanwhile. */
 #define BUDGET_LOAD(word)     __atomic_load_n(&(word), __ATOMIC_RELAXED)

@@ -58,7 +58,7 @@ static void move_shares(struct baro_budget *b)
 	}
 }
 
-void budget_move_limit(struct baro_budget *b, int64_t limit)
+static void move_limit(struct baro_budget *b, int64_t limit, int64_t level_base, int64_t drift)
 {
 	/* How much credit may be out follows from the limit. */
 	if (limit < b->limit)
@@ -66,22 +66,23 @@ void budget_move_limit(struct baro_budget *b, int64_t limit)
 	budget_write_begin(b->tree);
 	BUDGET_STORE(b->room, b->room + (limit - b->limit));
 	BUDGET_STORE(b->limit, limit);
+	b->level_base = level_base;
+	b->drift = drift;
 	move_marks(b);
 	move_shares(b);
 	budget_write_end(b->tree);
 }
 
-void budget_set_measure(struct baro_budget *b, int64_t base, int64_t drift)
+void budget_move_limit(struct baro_budget *b, int64_t limit)
 {
-	budget_lock(b->tree);
-	if (b->level_base != base || b->drift != drift) {
-		budget_write_begin(b->tree);
-		b->level_base = base;
-		b->drift = drift;
-		move_marks(b);
-		budget_write_end(b->tree);
-	}
-	budget_unlock(b->tree);
+	if (limit != b->limit)
+		move_limit(b, limit, b->level_base, b->drift);
+}
+
+void budget_move_ceiling(struct baro_budget *b, int64_t limit, int64_t level_base, int64_t drift)
+{
+	if (limit != b->limit || level_base != b->level_base || drift != b->drift)
+		move_limit(b, limit, level_base, drift);
 }
 
 int baro_budget_set_limit(struct baro_budget *b, uint64_t limit_bytes)
@@ -97,16 +98,10 @@ int baro_budget_set_limit(struct baro_budget *b, uint64_t limit_bytes)
 
 void budget_take_recent(struct baro_budget *b, struct budget_recent *ret)
 {
-	budget_lock(b->tree);
-	*ret = (struct budget_recent){
-		.limit = b->limit,
-		.drawn = b->limit - b->room,
-		.used = budget_used_locked(b),
-		.peak = b->recent_peak,
-		.wanted = __atomic_exchange_n(&b->wanted, 0, __ATOMIC_RELAXED),
-	};
+	ret->drawn = b->limit - b->room;
+	ret->peak = b->recent_peak;
+	ret->wanted = __atomic_exchange_n(&b->wanted, 0, __ATOMIC_RELAXED);
 	b->recent_peak = ret->drawn;
-	budget_unlock(b->tree);
 }
 
 /* ---- a budget ----------------------------------------------------------------------------------
@@ -359,6 +354,27 @@ int baro_budget_open(struct baro_budget *parent, const char *name, uint64_t limi
 static bool is_idle(struct baro_budget *b)
 {
 	return budget_collect(b) && b->room == b->limit && (!b->child || b->shard);
+}
+
+int budget_close_tree(struct baro_budget *top)
+{
+	struct budget_tree *t = top->tree;
+
+	budget_lock(t);
+	if (!budget_collect(top) || top->room != top->limit) {
+		budget_unlock(t);
+		return -EBUSY;
+	}
+	while (top->child) {
+		struct baro_budget *b = top;
+
+		while (b->child)
+			b = b->child;
+		unlink_child(b);
+	}
+	budget_unlock(t);
+	tree_free(t);
+	return 0;
 }
 
 int baro_budget_close(struct baro_budget *b)

@@ -25,7 +25,7 @@
 
 /* Two lines: processors fetch the neighbour of a line with it. */
 #define STRIPE_BYTES 128
-#define STRIPES_MAX  1024u
+#define STRIPES_MAX  8192u /* what kernels are built for at most */
 /* A word is 16 bits of generation and 48 of credit; with rseq the generation stays 0. */
 #define STRIPE_CREDIT_BITS 48
 #define STRIPE_CREDIT_MASK ((UINT64_C(1) << STRIPE_CREDIT_BITS) - 1)
@@ -83,7 +83,7 @@ static inline struct stripe *stripe_here(const struct stripes *s)
 {
 	uint32_t cpu = cpu_here();
 
-	return &s->at[cpu < s->count ? cpu : cpu % s->count];
+	return &s->at[cpu < s->count ? cpu : 0];
 }
 
 static inline void stripe_reject(struct stripes *s)
