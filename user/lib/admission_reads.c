@@ -126,7 +126,7 @@ static void renew_bound(struct baro_admission *a, uint64_t now_ns)
 	    !__atomic_compare_exchange_n(&a->bound_due_ns, &due_ns, now_ns + BOUND_EVERY_NS, false,
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
-	if (!bound_ns && slowdown_ppm != BARO_READS_UNPROTECTED)
+	if (!bound_ns && slowdown_ppm != BARO_READS_UNPROTECTED && reads_sum(a).reported)
 		bound_ns = learned_bound(a, slowdown_ppm);
 	set(&a->read_bound_ns, bound_ns);
 }
