@@ -226,13 +226,14 @@ static inline void plain_count(struct bound *b, bool indexed, uint32_t by)
 		set(&b->used[INDEXES], b->used[INDEXES] + by);
 }
 
-/* With the lock held. Samples go the long way, which looks at the clock. */
+/* With the lock held. Samples go the long way, which looks at the clock, and so does the first
+ * after a quiet time. */
 static inline bool is_free(const struct baro_admission *a, const struct baro_collection *c,
 			   bool indexed, uint64_t bytes)
 {
-	return !a->careful && !is_full(&a->all, indexed) && !is_full(&c->own, indexed) &&
-	       fits(&a->all, bytes) && fits(&c->own, bytes) && !permit_is_sample(a) &&
-	       !(c->next_order >> ORDER_SHIFT);
+	return !a->careful && get(&a->busy) && !is_full(&a->all, indexed) &&
+	       !is_full(&c->own, indexed) && fits(&a->all, bytes) && fits(&c->own, bytes) &&
+	       !permit_is_sample(a) && !(c->next_order >> ORDER_SHIFT);
 }
 
 static inline void grant_plain(struct baro_admission *a, struct baro_collection *c,

@@ -236,7 +236,7 @@ struct baro_admission {
 	bool stopped;
 	bool gate; /* an emergency: set() */
 	bool critical; /* nobody beyond the limits, not even alone */
-	bool busy; /* somebody has written lately; set(), readers clear it */
+	bool busy; /* somebody has written lately: reads_end_quiet(); set(), readers clear it */
 	bool has_budget, has_client;
 	bool careful; /* any of those, or somebody waits: nothing is done at once; set() */
 	struct bound all;
@@ -436,8 +436,6 @@ static inline uint64_t permit_take_order(struct slot *s)
 
 static inline void permit_note(struct baro_admission *a, struct baro_collection *c, uint32_t kind)
 {
-	if (!get(&a->busy))
-		set(&a->busy, true);
 	set(&a->grants, a->grants + 1);
 	a->granted[kind]++;
 	c->granted++;
@@ -494,6 +492,8 @@ struct reads {
 struct reads reads_sum(const struct baro_admission *a);
 /* Adds up latencies, of busy times or of quiet ones. */
 void reads_merge(const struct baro_admission *a, bool busy, struct spread *into);
+/* With the lock held: somebody writes after a quiet time. */
+void reads_end_quiet(struct baro_admission *a);
 /* How readers fare, and what follows for writes; every TEND_EVERY_NS at most. */
 void reads_tend(struct baro_admission *a, uint64_t now_ns);
 

@@ -100,6 +100,8 @@ void permit_grant(struct baro_admission *a, struct baro_collection *c, const str
 	fill_slot(s, d);
 	if (is_batch(d->need))
 		plan_batch(a, c, d, s, &chunk);
+	if (!get(&a->busy))
+		reads_end_quiet(a);
 	/* who gives way must know how long he took; otherwise a sample is enough */
 	s->began_ns = a->pace.share_ppm < PPM || permit_is_sample(a) ? admission_now_ns() : 0;
 	s->since_ns = s->began_ns;
