@@ -88,6 +88,7 @@ example_bin := $(patsubst examples/%.c,$(BUILD)/examples/%,$(example_src))
 bench_src := $(wildcard bench/*.c)
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
 bench_load := $(BUILD)/bench/law/load
+bench_ingest := $(BUILD)/bench/ingest/ingest
 # everything of the daemon and the CLI but their main(), for unit tests and benches
 internal := $(BUILD)/libinternal.a
 internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o)) $(sim_o)
@@ -206,6 +207,12 @@ $(bench_load): $(call obj,$(wildcard bench/law/*.c))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lsqlite3 -lpq
 
+# a bulk load beside readers, for what admission makes of it
+$(bench_ingest): $(call obj,bench/ingest/ingest.c) $(BUILD)/libbarostat.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lpthread
+
 # Any bytes as input (clang's libFuzzer, the address and undefined sanitizers).
 FUZZ_SECONDS ?= 60
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -242,7 +249,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libbarostat.a
 	$(Q)$(CC) -std=c99 -pedantic -D_DEFAULT_SOURCE -Iinclude $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP -MF $@.d \
 		$(ldflags) -o $@ $< $(BUILD)/libbarostat.a
 
-tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) $(BUILD)/bench/targets all
+tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) $(bench_ingest) $(BUILD)/bench/targets all
 unit-tests: $(unit_bin) $(tools_bin)
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:
@@ -257,7 +264,7 @@ bench:
 bench-law: ## the law on this kernel, beside its peers: real engines, half an hour (root)
 	+scripts/bench law
 
-bench-programs: $(bench_bin) $(bench_load) $(load_bin)
+bench-programs: $(bench_bin) $(bench_load) $(bench_ingest) $(load_bin)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -232,11 +232,11 @@ struct baro_admission_options {
 	void (*on_level)(void *ctx, uint32_t before, uint32_t level, uint64_t excursions);
 	void *level_ctx;
 
-	uint32_t permits_max; /* that can be out at once, 0: 1024; at most 65536 */
+	uint32_t permits_max; /* writes_max is never more; 0: 1024, at most 65536 */
 };
 
 /*
- * NULL as options takes every default. Limits above permits_max are cut to it.
+ * NULL as options takes every default.
  *  -EINVAL	options of another size than any version had, a mode or number that is none
  *  -ENOMEM
  */
@@ -334,7 +334,6 @@ enum baro_admission_resource {
 	BARO_RESOURCE_ORDER = 6, /* another ordered job of this collection runs */
 	BARO_RESOURCE_TIME = 7, /* throttled */
 	BARO_RESOURCE_QUEUE = 8,
-	BARO_RESOURCE_PERMITS = 9, /* permits_max */
 };
 
 struct baro_admission_refusal {

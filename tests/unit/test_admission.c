@@ -260,7 +260,7 @@ static void the_short_way_and_the_long_way_cost_the_same(void **state)
 	struct baro_admission *a = open_with(&limits);
 	struct baro_collection *c = open_collection(a);
 
-	/* every 64th permit goes the long way, whatever it is */
+	/* one in some goes the long way, whatever it is */
 	for (uint64_t i = 0; i < 640; i++) {
 		const struct baro_job job = { .kind = BARO_JOB_INSERT,
 					      .flags = i & 1 ? BARO_JOB_INDEXED : 0,

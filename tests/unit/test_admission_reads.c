@@ -408,6 +408,34 @@ static void a_mode_without_readers_frees_who_gives_way(void **state)
 	baro_admission_close(a);
 }
 
+static void writes_that_come_among_readers_begin_with_the_least(void **state)
+{
+	struct baro_admission *a = protecting(10000, 1250000);
+	struct baro_collection *c = open_collection(a);
+	struct baro_permit p;
+
+	reads_of(a, 10, 1000);
+	p = acquire(c, &insert);
+	assert_in_range(stats_of(a).write_share_ppm, 1000, 1050);
+	baro_permit_release(&p);
+	/* only the first after a quiet time */
+	reads_of(a, 100, 1000);
+	look_now(a);
+	assert_in_range(stats_of(a).write_share_ppm, 1200, 1500);
+	p = acquire(c, &(struct baro_job){ .deadline_ns = BARO_PAGE_NONE });
+	assert_true(stats_of(a).write_share_ppm >= 1200);
+	baro_permit_release(&p);
+	baro_admission_close(a);
+
+	/* and not where nobody reads */
+	a = protecting(10000, 1250000);
+	c = open_collection(a);
+	p = acquire(c, &insert);
+	assert_int_equal(stats_of(a).write_share_ppm, PPM);
+	baro_permit_release(&p);
+	baro_admission_close(a);
+}
+
 static void beside_readers_batches_have_fewer_workers(void **state)
 {
 	struct baro_admission_limits limits = wide_limits(), now;
@@ -453,6 +481,7 @@ int main(void)
 		cmocka_unit_test(a_worker_gives_way_between_chunks_for_a_second_at_most),
 		cmocka_unit_test(a_worker_that_gives_way_can_be_cancelled_and_stopped),
 		cmocka_unit_test(a_mode_without_readers_frees_who_gives_way),
+		cmocka_unit_test(writes_that_come_among_readers_begin_with_the_least),
 		cmocka_unit_test(beside_readers_batches_have_fewer_workers),
 	};
 

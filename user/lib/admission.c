@@ -45,12 +45,25 @@ static void complete(struct baro_admission *a)
 	o->permits_max = o->permits_max ? o->permits_max : PERMITS_DEFAULT;
 	o->pressure_ttl_ns = o->pressure_ttl_ns ? o->pressure_ttl_ns : TTL_DEFAULT_NS;
 	a->mode = o->mode;
+	a->clock_every_mask = CLOCK_EVERY_LONG - 1;
 	a->budget = o->budget;
 	a->has_budget = o->budget.reserve;
 	a->has_client = o->client;
 	a->model = o->model;
 	if (!memcmp(&o->model, &none, sizeof(none)))
 		baro_cost_model_default(&a->model);
+}
+
+/* Where copies are whole numbers, the estimate of a single record is a product. */
+static void find_plain(struct baro_admission *a)
+{
+	const struct baro_cost_model *m = &a->model;
+
+	if (m->buffer_ppm % PPM == 0 && m->write_path_ppm % PPM == 0)
+		a->plain_factor = UINT64_C(1) + m->buffer_ppm / PPM + m->write_path_ppm / PPM;
+	a->plain_fixed_bytes[0] = m->record_bytes;
+	a->plain_fixed_bytes[1] =
+	    add(m->record_bytes, add(m->index_record_bytes, m->index_worker_bytes));
 }
 
 static void free_all(struct baro_admission *a)
@@ -63,6 +76,23 @@ static void free_all(struct baro_admission *a)
 	}
 	free(a->slot);
 	free(a);
+}
+
+static int make_table(struct baro_admission *a)
+{
+	uint32_t count = a->options.permits_max;
+	size_t bytes = count * sizeof(*a->slot);
+
+	a->slot = aligned_alloc(_Alignof(struct slot), bytes);
+	if (!a->slot)
+		return -ENOMEM;
+	memset(a->slot, 0, bytes);
+	for (uint32_t i = count; i-- > 0;) {
+		a->slot[i].next_id = (UINT64_C(1) << INDEX_BITS) + i;
+		a->slot[i].next_free = a->free_slot;
+		a->free_slot = &a->slot[i];
+	}
+	return 0;
 }
 
 int baro_admission_open(const struct baro_admission_options *options,
@@ -80,13 +110,11 @@ int baro_admission_open(const struct baro_admission_options *options,
 	memset(a, 0, sizeof(*a));
 	a->options = options ? *options : defaults;
 	complete(a);
-	a->slot = calloc(a->options.permits_max, sizeof(*a->slot));
-	if (!a->slot) {
+	find_plain(a);
+	if (make_table(a) < 0) {
 		free_all(a);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < a->options.permits_max; i++)
-		a->slot[i].next_free = i + 1 < a->options.permits_max ? i + 1 : NO_SLOT;
 	a->pace.share_ppm = PPM;
 	a->mode_since_ns = admission_now_ns();
 	admission_apply_limits(a);

@@ -133,8 +133,7 @@ static int ask(struct baro_admission *a, struct waiter *w, struct baro_admission
 		return admission_refuse(a, c, lack, d->floor_bytes, r, ret);
 	}
 	queue_join(a, w);
-	/* what it waits for is to be known to those who come */
-	queue_look(a, &wakes);
+	queue_wait_for(a, c, lack);
 	r = queue_sleep(a, w, d->deadline_ns, &wakes);
 	w->now_ns = admission_now_ns();
 	return r < 0 ? admission_refuse(a, c, lack, d->floor_bytes, r, ret) : 0;
@@ -170,86 +169,22 @@ static void note_wait(struct baro_admission *a, const struct waiter *w)
 
 /* A single record that needs nothing special, while nobody waits and there is nothing to be careful
  * about: most of what is asked. The same as the long way, without what it would not use. */
-static inline bool is_plain(const struct baro_job *job)
+static inline bool is_plain(const struct baro_admission *a, const struct baro_job *job)
 {
 	const uint32_t plain_flags = BARO_JOB_INDEXED | BARO_JOB_ESSENTIAL;
 
-	return job->kind <= BARO_JOB_DELETE && !(job->flags & ~plain_flags) && job->records <= 1 &&
-	       !job->cost_bytes;
+	return job->kind <= BARO_JOB_DELETE && !(job->flags & ~plain_flags) &&
+	       !(job->records >> 1 | job->cost_bytes) && a->plain_factor;
 }
 
 /* As demand_of() has it; false when it does not fit 64 bits. */
-static inline bool plain_bytes(const struct baro_cost_model *m, const struct baro_job *job,
+static inline bool plain_bytes(const struct baro_admission *a, const struct baro_job *job,
 			       uint64_t *ret_bytes)
 {
-	uint64_t bytes = job->payload_bytes, buffer = part(bytes, m->buffer_ppm);
-	uint64_t path = part(bytes, m->write_path_ppm);
-	bool over = __builtin_add_overflow(bytes, (uint64_t)m->record_bytes, &bytes);
+	uint64_t fixed = a->plain_fixed_bytes[job->flags & BARO_JOB_INDEXED];
 
-	over |= __builtin_add_overflow(bytes, buffer, &bytes);
-	over |= __builtin_add_overflow(bytes, path, &bytes);
-	if (job->flags & BARO_JOB_INDEXED) {
-		over |= __builtin_add_overflow(bytes, m->index_record_bytes, &bytes);
-		over |= __builtin_add_overflow(bytes, m->index_worker_bytes, &bytes);
-	}
-	*ret_bytes = bytes;
-	return !over;
-}
-
-/* What is full of that which can be read without the lock. */
-static inline uint32_t quick_lack(const struct bound *b, uint32_t need)
-{
-	uint32_t lack = get(&b->used[WRITES]) >= get(&b->limit[WRITES]) ? NEED_WRITES : 0;
-
-	if (need & NEED_BATCHES && get(&b->used[BATCHES]) >= get(&b->limit[BATCHES]))
-		lack |= NEED_BATCHES;
-	if (need & NEED_INDEX && get(&b->used[INDEXES]) >= get(&b->limit[INDEXES]))
-		lack |= NEED_INDEX;
-	return lack;
-}
-
-static inline bool fits(const struct bound *b, uint64_t bytes)
-{
-	return add(b->used_bytes, bytes) <= b->limit_bytes;
-}
-
-/* With the lock held. One in 64 goes the long way, which looks at the clock. */
-static inline bool is_free(const struct baro_admission *a, const struct baro_collection *c,
-			   uint32_t need, uint64_t bytes)
-{
-	return !a->careful && !a->first && !quick_lack(&a->all, need) &&
-	       !quick_lack(&c->own, need) && fits(&a->all, bytes) && fits(&c->own, bytes) &&
-	       a->free_slot != NO_SLOT && (a->grants + 1) & CLOCK_EVERY_MASK &&
-	       !(c->next_order >> ORDER_SHIFT);
-}
-
-static inline bool acquire_at_once(struct baro_admission *a, struct baro_collection *c,
-				   const struct baro_job *job, uint32_t need, uint64_t bytes,
-				   struct baro_permit *ret_permit)
-{
-	struct slot *s;
-	bool is_had;
-
-	lock_take(&a->lock);
-	is_had = is_free(a, c, need, bytes);
-	if (is_had) {
-		s = permit_new(a, c);
-		s->cancel = job->cancel;
-		s->bytes = bytes;
-		s->payload_bytes = job->payload_bytes;
-		s->records = 1;
-		s->need = need;
-		s->fixed = s->plain = true;
-		s->began_ns = 0;
-		permit_count(a, s, job->kind);
-		ret_permit->admission = a;
-		ret_permit->id = s->id;
-		ret_permit->order = permit_take_order(s);
-		ret_permit->bytes = bytes;
-		ret_permit->workers = ret_permit->chunk_records = 1;
-	}
-	lock_give(&a->lock);
-	return is_had;
+	return !__builtin_mul_overflow(job->payload_bytes, a->plain_factor, ret_bytes) &&
+	       !__builtin_add_overflow(*ret_bytes, fixed, ret_bytes);
 }
 
 static inline uint32_t plain_need(const struct baro_job *job)
@@ -263,11 +198,100 @@ static inline uint32_t plain_need(const struct baro_job *job)
 	return need;
 }
 
+/* By what can be read without the lock. */
+static inline bool is_full(const struct bound *b, bool indexed)
+{
+	return get(&b->used[WRITES]) >= get(&b->limit[WRITES]) ||
+	       (indexed && get(&b->used[INDEXES]) >= get(&b->limit[INDEXES]));
+}
+
+static inline uint32_t full_of(const struct bound *b, bool indexed)
+{
+	uint32_t lack = get(&b->used[WRITES]) >= get(&b->limit[WRITES]) ? NEED_WRITES : 0;
+
+	if (indexed && get(&b->used[INDEXES]) >= get(&b->limit[INDEXES]))
+		lack |= NEED_INDEX;
+	return lack;
+}
+
+static inline bool fits(const struct bound *b, uint64_t bytes)
+{
+	return b->used_bytes <= b->limit_bytes && bytes <= b->limit_bytes - b->used_bytes;
+}
+
+static inline void plain_count(struct bound *b, bool indexed, uint32_t by)
+{
+	set(&b->used[WRITES], b->used[WRITES] + by);
+	if (indexed)
+		set(&b->used[INDEXES], b->used[INDEXES] + by);
+}
+
+/* With the lock held. Samples go the long way, which looks at the clock, and so does the first
+ * after a quiet time. */
+static inline bool is_free(const struct baro_admission *a, const struct baro_collection *c,
+			   bool indexed, uint64_t bytes)
+{
+	return !a->careful && get(&a->busy) && !is_full(&a->all, indexed) &&
+	       !is_full(&c->own, indexed) && fits(&a->all, bytes) && fits(&c->own, bytes) &&
+	       !permit_is_sample(a) && !(c->next_order >> ORDER_SHIFT);
+}
+
+static inline void grant_plain(struct baro_admission *a, struct baro_collection *c,
+			       const struct baro_job *job, uint64_t bytes,
+			       struct baro_permit *ret_permit)
+{
+	bool indexed = job->flags & BARO_JOB_INDEXED;
+	struct slot *s = permit_new(a, c);
+	uint64_t order = c->next_order;
+
+	s->cancel = job->cancel;
+	s->bytes = bytes;
+	s->payload_bytes = job->payload_bytes;
+	s->records = 1;
+	s->need = plain_need(job);
+	s->fixed = s->plain = true;
+	s->began_ns = 0;
+	plain_count(&a->all, indexed, 1);
+	plain_count(&c->own, indexed, 1);
+	bound_take_bytes(&a->all, bytes);
+	bound_take_bytes(&c->own, bytes);
+	permit_note(a, c, job->kind);
+	set(&c->next_order, order + 1);
+	ret_permit->admission = a;
+	ret_permit->id = s->id;
+	ret_permit->order = order;
+	ret_permit->bytes = bytes;
+	ret_permit->workers = ret_permit->chunk_records = 1;
+}
+
+static inline bool acquire_at_once(struct baro_admission *a, struct baro_collection *c,
+				   const struct baro_job *job, uint64_t bytes,
+				   struct baro_permit *ret_permit)
+{
+	bool is_had;
+
+	lock_take(&a->lock);
+	is_had = is_free(a, c, job->flags & BARO_JOB_INDEXED, bytes);
+	if (__builtin_expect(is_had, 1))
+		grant_plain(a, c, job, bytes, ret_permit);
+	lock_give(&a->lock);
+	return is_had;
+}
+
+/* Full, and it does not wait. What never fits, and what is throttled, is said the long way. */
+static inline bool is_refused_at_once(const struct baro_admission *a,
+				      const struct baro_collection *c, const struct baro_job *job,
+				      uint64_t bytes)
+{
+	return !job->deadline_ns && !get(&a->careful) && bytes <= get(&a->all.max_bytes) &&
+	       bytes <= get(&c->own.max_bytes);
+}
+
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static int acquire_long_way(struct baro_admission *a, struct baro_collection *c,
-			    const struct baro_job *job, struct baro_permit *ret_permit,
-			    struct baro_admission_refusal *ret_refusal)
+static __attribute__((noinline)) int
+acquire_long_way(struct baro_admission *a, struct baro_collection *c, const struct baro_job *job,
+		 struct baro_permit *ret_permit, struct baro_admission_refusal *ret_refusal)
 {
 	struct baro_permit permit;
 	struct demand d;
@@ -306,17 +330,18 @@ int baro_permit_acquire(struct baro_collection *c, const struct baro_job *job,
 	struct baro_admission *a = c->admission;
 	uint64_t bytes;
 
-	if (__builtin_expect(is_plain(job) && plain_bytes(&a->model, job, &bytes), 1)) {
-		uint32_t need = plain_need(job);
-		struct lack lack = { quick_lack(&a->all, need), quick_lack(&c->own, need) };
+	if (__builtin_expect(is_plain(a, job) && plain_bytes(a, job, &bytes), 1)) {
+		bool indexed = job->flags & BARO_JOB_INDEXED;
 
-		if (!(lack.all | lack.own)) {
-			if (acquire_at_once(a, c, job, need, bytes, ret_permit))
+		if (__builtin_expect(!is_full(&a->all, indexed) && !is_full(&c->own, indexed), 1)) {
+			if (acquire_at_once(a, c, job, bytes, ret_permit))
 				return 0;
-		} else if (!job->deadline_ns && !get(&a->careful) &&
-			   bytes <= get(&a->all.max_bytes) && bytes <= get(&c->own.max_bytes)) {
+		} else if (is_refused_at_once(a, c, job, bytes)) {
 			if (ret_refusal)
-				return admission_refuse(a, c, lack, bytes, -EBUSY, ret_refusal);
+				return admission_refuse(a, c,
+							(struct lack){ full_of(&a->all, indexed),
+								       full_of(&c->own, indexed) },
+							bytes, -EBUSY, ret_refusal);
 			__atomic_fetch_add(&c->refused[REFUSED_CONCURRENCY], 1, __ATOMIC_RELAXED);
 			return -EBUSY;
 		}
@@ -334,6 +359,8 @@ static void learn_hold(struct baro_admission *a, uint64_t held_ns)
 	else
 		a->hold_ns = (a->hold_ns * ((1u << HOLD_SHIFT) - 1) + held_ns) >> HOLD_SHIFT;
 	set(&a->retry_ns, most(a->hold_ns / a->all.limit[WRITES], 1));
+	a->clock_every_mask =
+	    (a->hold_ns < HOLD_LONG_NS ? CLOCK_EVERY_SHORT : CLOCK_EVERY_LONG) - 1;
 }
 
 static uint64_t learn_from(struct baro_admission *a, const struct slot *s)
@@ -348,7 +375,7 @@ static uint64_t learn_from(struct baro_admission *a, const struct slot *s)
 	return now;
 }
 
-static void count_done(struct baro_admission *a, const struct slot *s, bool failed)
+static inline void count_done(struct baro_admission *a, const struct slot *s, bool failed)
 {
 	struct baro_admission_done *done = &a->done[s->mode];
 
@@ -379,8 +406,8 @@ static inline void give_back_plain(struct baro_admission *a, struct slot *s)
 
 	bound_give_bytes(&a->all, s->bytes);
 	bound_give_bytes(&c->own, s->bytes);
-	bound_count(&a->all, s->need, UINT32_MAX);
-	bound_count(&c->own, s->need, UINT32_MAX);
+	plain_count(&a->all, s->need & NEED_INDEX, UINT32_MAX);
+	plain_count(&c->own, s->need & NEED_INDEX, UINT32_MAX);
 	permit_free(a, s);
 }
 
@@ -417,7 +444,7 @@ static inline int give_back(const struct baro_permit *p, bool failed)
 		lock_give(&a->lock);
 		return -EALREADY;
 	}
-	if (!s->plain || s->began_ns || a->first || a->careful)
+	if (!s->plain || s->began_ns || a->careful)
 		return give_back_long_way(a, s, failed);
 	count_done(a, s, failed);
 	give_back_plain(a, s);

@@ -21,16 +21,19 @@
 #define NS_PER_MS   UINT64_C(1000000)
 #define NS_PER_S    UINT64_C(1000000000)
 #define PERMITS_MAX 65536u /* the slot's index is the low 16 bits of a permit's id */
-#define NO_SLOT     UINT32_MAX
 
-#define TEND_EVERY_NS    (5 * NS_PER_MS) /* readers' signals are looked at so often at most */
-#define CLIENT_EVERY_NS  (100 * NS_PER_MS) /* the pace of the daemon */
-#define READERS_STAY_NS  (100 * NS_PER_MS) /* readers count as there after their last read */
-#define PAUSE_MAX_NS     NS_PER_S /* no write gives way for longer at a time */
-#define BUDGET_RETRY_NS  (100 * NS_PER_MS)
-#define CLOCK_EVERY_MASK 63u /* one in 64 permits is timed when nothing else needs the clock */
-#define OVERTAKEN_MAX    64 /* admissions past the first of the queue */
-#define READ_SHARDS      16
+#define TEND_EVERY_NS   (5 * NS_PER_MS) /* readers' signals are looked at so often at most */
+#define CLIENT_EVERY_NS (100 * NS_PER_MS) /* the pace of the daemon */
+#define READERS_STAY_NS (100 * NS_PER_MS) /* readers count as there after their last read */
+#define PAUSE_MAX_NS    NS_PER_S /* no write gives way for longer at a time */
+#define BUDGET_RETRY_NS (100 * NS_PER_MS)
+/* One in so many permits is timed when nothing else needs the clock: more of those that are held
+ * for long, which come more rarely and mind it less. */
+#define CLOCK_EVERY_SHORT 256
+#define CLOCK_EVERY_LONG  16
+#define HOLD_LONG_NS      (20 * UINT64_C(1000))
+#define OVERTAKEN_MAX     64 /* admissions past the first of the queue */
+#define READ_SHARDS       16
 
 #define get(word)        __atomic_load_n((word), __ATOMIC_RELAXED)
 #define set(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
@@ -48,8 +51,8 @@ enum need {
 	NEED_ORDER = 32,
 	NEED_TIME = 64, /* throttled when lacking */
 	NEED_BUDGET = 128, /* outside */
-	NEED_SLOT = 256,
-	NEED_BY_ALL = NEED_WRITES | NEED_MEMORY | NEED_SLOT, /* by whoever wants a permit */
+	NEED_PERMIT = 256, /* never lacking: there are as many as writes */
+	NEED_BY_ALL = NEED_WRITES | NEED_MEMORY | NEED_PERMIT, /* by whoever wants a permit */
 };
 
 /* A database's bound, or a collection's. */
@@ -167,7 +170,7 @@ struct read_shard {
 
 struct slot {
 	uint64_t id; /* of the permit that is out; 0: free */
-	uint64_t generation;
+	uint64_t next_id; /* of the next one; the low bits are the index */
 	struct baro_collection *collection;
 	struct baro_cancel *cancel;
 	uint64_t bytes, payload_bytes, records;
@@ -182,8 +185,8 @@ struct slot {
 	uint64_t budget_bytes, cookie; /* reserved outside */
 	uint32_t workers, workers_max; /* workers: 0 for what is no batch */
 	uint32_t chunk_min, chunk_max;
-	uint32_t next_free;
-};
+	struct slot *next_free;
+} __attribute__((aligned(64)));
 
 enum waiter_state { ASLEEP, LOOK, ADMITTED, TURNED_AWAY };
 
@@ -233,12 +236,15 @@ struct baro_admission {
 	bool stopped;
 	bool gate; /* an emergency: set() */
 	bool critical; /* nobody beyond the limits, not even alone */
-	bool busy; /* somebody has written lately; set(), readers clear it */
+	bool busy; /* somebody has written lately: reads_end_quiet(); set(), readers clear it */
 	bool has_budget, has_client;
-	bool careful; /* one of those, or readers to give way to: nothing is done at once; set() */
+	bool careful; /* any of those, or somebody waits: nothing is done at once; set() */
 	struct bound all;
-	uint32_t free_slot, mode;
-	struct slot *slot;
+	/* A plain record takes payload x factor + fixed, without an index and with one; a factor of
+	 * 0: the model is not so simple. */
+	uint64_t plain_factor, plain_fixed_bytes[2];
+	struct slot *slot, *free_slot;
+	uint32_t mode, clock_every_mask;
 	struct waiter *first, *last;
 	uint64_t grants; /* set() */
 	uint64_t granted[BARO_JOB_KINDS];
@@ -320,6 +326,8 @@ uint32_t queue_time_lack(struct baro_admission *a, uint32_t need);
 /* What others wait for, and this one needs. */
 struct lack queue_ahead(const struct baro_admission *a, const struct baro_collection *c,
 			uint32_t need);
+/* What it lacks is not to be taken by who comes later. */
+void queue_wait_for(struct baro_admission *a, struct baro_collection *c, struct lack lack);
 void queue_join(struct baro_admission *a, struct waiter *w);
 void queue_leave(struct baro_admission *a, struct waiter *w);
 /* Admits who can be admitted; to be followed by admission_unlock(). */
@@ -342,8 +350,8 @@ int queue_sleep(struct baro_admission *a, struct waiter *w, uint64_t deadline_ns
 /* With the lock held, when any of what makes it careful may have changed. */
 static inline void admission_note_careful(struct baro_admission *a)
 {
-	set(&a->careful,
-	    a->stopped || a->gate || a->has_budget || a->pace.share_ppm < PPM || a->pace.until_ns);
+	set(&a->careful, a->stopped || a->gate || a->has_budget || a->pace.share_ppm < PPM ||
+			     a->pace.until_ns || a->first);
 }
 
 /* Gives the lock and wakes, and looks again where one look was not enough. */
@@ -365,11 +373,11 @@ static inline struct slot *permit_slot(const struct baro_admission *a, uint64_t 
 
 static inline struct slot *permit_new(struct baro_admission *a, struct baro_collection *c)
 {
-	uint32_t index = a->free_slot;
-	struct slot *s = &a->slot[index];
+	struct slot *s = a->free_slot;
 
 	a->free_slot = s->next_free;
-	s->id = ++s->generation << INDEX_BITS | index;
+	s->id = s->next_id;
+	s->next_id = s->id + (UINT64_C(1) << INDEX_BITS);
 	s->collection = c;
 	s->mode = (uint16_t)a->mode;
 	return s;
@@ -379,7 +387,13 @@ static inline void permit_free(struct baro_admission *a, struct slot *s)
 {
 	s->id = 0;
 	s->next_free = a->free_slot;
-	a->free_slot = (uint32_t)(s - a->slot);
+	a->free_slot = s;
+}
+
+/* Whether the next permit is one of those that are timed. */
+static inline bool permit_is_sample(const struct baro_admission *a)
+{
+	return !((uint32_t)(a->grants + 1) & a->clock_every_mask);
 }
 
 /* One more by 1, one less by UINT32_MAX. */
@@ -420,6 +434,13 @@ static inline uint64_t permit_take_order(struct slot *s)
 	return order;
 }
 
+static inline void permit_note(struct baro_admission *a, struct baro_collection *c, uint32_t kind)
+{
+	set(&a->grants, a->grants + 1);
+	a->granted[kind]++;
+	c->granted++;
+}
+
 static inline void permit_count(struct baro_admission *a, struct slot *s, uint32_t kind)
 {
 	struct baro_collection *c = s->collection;
@@ -428,11 +449,7 @@ static inline void permit_count(struct baro_admission *a, struct slot *s, uint32
 	bound_count(&c->own, s->need, 1);
 	bound_take_bytes(&a->all, s->bytes);
 	bound_take_bytes(&c->own, s->bytes);
-	if (!get(&a->busy))
-		set(&a->busy, true);
-	set(&a->grants, a->grants + 1);
-	a->granted[kind]++;
-	c->granted++;
+	permit_note(a, c, kind);
 }
 
 void permit_grant(struct baro_admission *a, struct baro_collection *c, const struct demand *d,
@@ -475,6 +492,8 @@ struct reads {
 struct reads reads_sum(const struct baro_admission *a);
 /* Adds up latencies, of busy times or of quiet ones. */
 void reads_merge(const struct baro_admission *a, bool busy, struct spread *into);
+/* With the lock held: somebody writes after a quiet time. */
+void reads_end_quiet(struct baro_admission *a);
 /* How readers fare, and what follows for writes; every TEND_EVERY_NS at most. */
 void reads_tend(struct baro_admission *a, uint64_t now_ns);
 

@@ -100,13 +100,14 @@ void permit_grant(struct baro_admission *a, struct baro_collection *c, const str
 	fill_slot(s, d);
 	if (is_batch(d->need))
 		plan_batch(a, c, d, s, &chunk);
+	if (!get(&a->busy))
+		reads_end_quiet(a);
+	/* who gives way must know how long he took; otherwise a sample is enough */
+	s->began_ns = a->pace.share_ppm < PPM || permit_is_sample(a) ? admission_now_ns() : 0;
+	s->since_ns = s->began_ns;
 	permit_count(a, s, d->kind);
 	if (s->need & NEED_ORDER)
 		c->ordered = true;
-	/* who gives way must know how long he took; otherwise a sample is enough */
-	s->began_ns =
-	    a->pace.share_ppm < PPM || !(a->grants & CLOCK_EVERY_MASK) ? admission_now_ns() : 0;
-	s->since_ns = s->began_ns;
 	ret_permit->admission = a;
 	ret_permit->id = s->id;
 	/* with an outer budget it is no permit yet */

@@ -52,7 +52,7 @@ uint32_t queue_time_lack(struct baro_admission *a, uint32_t need)
 		a->budget_until_ns = 0;
 	if (need & NEED_TIME && a->pace.until_ns)
 		lack |= NEED_TIME;
-	if (need & NEED_SLOT && a->budget_until_ns)
+	if (need & NEED_PERMIT && a->budget_until_ns)
 		lack |= NEED_BUDGET;
 	return lack;
 }
@@ -68,11 +68,9 @@ struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c
 
 	if (d->need & NEED_WORKERS && a->workers >= a->workers_limit)
 		lack.all |= NEED_WORKERS;
-	if (d->need & NEED_SLOT && a->free_slot == NO_SLOT)
-		lack.all |= NEED_SLOT;
 	if (d->need & NEED_ORDER && c->ordered)
 		lack.own |= NEED_ORDER;
-	if (d->need & NEED_SLOT && a->budget_tight && a->asking_outside)
+	if (d->need & NEED_PERMIT && a->budget_tight && a->asking_outside)
 		lack.all |= NEED_BUDGET;
 	lack.all |= queue_time_lack(a, d->need);
 	return lack;
@@ -96,6 +94,7 @@ static void link_behind(struct baro_admission *a, struct waiter *w, struct waite
 	w->after = before ? before->after : a->first;
 	*(w->before ? &w->before->after : &a->first) = w;
 	*(w->after ? &w->after->before : &a->last) = w;
+	admission_note_careful(a);
 }
 
 /* Who pauses goes before all who wait: it holds what they wait for. Who comes again had waited
@@ -126,6 +125,7 @@ void queue_leave(struct baro_admission *a, struct waiter *w)
 {
 	*(w->before ? &w->before->after : &a->first) = w->after;
 	*(w->after ? &w->after->before : &a->last) = w->before;
+	admission_note_careful(a);
 	if (w->pauses)
 		return;
 	set(&a->queued, a->queued - 1);
@@ -141,8 +141,11 @@ static void wake(struct wakes *wakes, struct waiter *w, enum waiter_state state)
 	__atomic_store_n(&w->state, (uint32_t)state, __ATOMIC_RELEASE);
 }
 
-static void wait_for(struct baro_admission *a, struct baro_collection *c, struct lack lack)
+void queue_wait_for(struct baro_admission *a, struct baro_collection *c, struct lack lack)
 {
+	/* who must not begin yet has no use for a place either: essential jobs take it */
+	if (lack.all & NEED_TIME)
+		lack = (struct lack){ NEED_TIME, 0 };
 	if (c->look != a->look) {
 		set(&c->look, a->look);
 		set(&c->own.waited_for, 0);
@@ -169,10 +172,7 @@ static bool try_admit(struct baro_admission *a, struct waiter *w, bool first, st
 	struct lack ahead = queue_ahead(a, w->collection, w->demand->need);
 
 	if (lack.all | lack.own | ahead.all | ahead.own) {
-		/* who must not begin yet has no use for a place either: essential jobs take it */
-		if (lack.all & NEED_TIME)
-			lack = (struct lack){ NEED_TIME, 0 };
-		wait_for(a, w->collection, lack);
+		queue_wait_for(a, w->collection, lack);
 		if (first && !w->pauses && is_due(a, w, lack.all))
 			set(&a->all.waited_for, a->all.waited_for | NEED_WRITES);
 		return false;

@@ -126,9 +126,22 @@ static void renew_bound(struct baro_admission *a, uint64_t now_ns)
 	    !__atomic_compare_exchange_n(&a->bound_due_ns, &due_ns, now_ns + BOUND_EVERY_NS, false,
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
-	if (!bound_ns && slowdown_ppm != BARO_READS_UNPROTECTED)
+	if (!bound_ns && slowdown_ppm != BARO_READS_UNPROTECTED && reads_sum(a).reported)
 		bound_ns = learned_bound(a, slowdown_ppm);
 	set(&a->read_bound_ns, bound_ns);
+}
+
+/* Writes that come among readers begin with the least, and grow from there: the other way round,
+ * readers would pay for finding out. */
+void reads_end_quiet(struct baro_admission *a)
+{
+	struct reads r = reads_sum(a);
+
+	set(&a->busy, true);
+	if (!is_protecting(&a->now) || (r.reported == a->reads_seen && !r.active))
+		return;
+	a->pace.share_ppm = a->pace.share_min_ppm;
+	admission_note_careful(a);
 }
 
 /* With the lock held. */

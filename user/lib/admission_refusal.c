@@ -53,7 +53,6 @@ static const struct {
 	{ NEED_MEMORY, BARO_RESOURCE_MEMORY },   { NEED_BATCHES, BARO_RESOURCE_BATCHES },
 	{ NEED_INDEX, BARO_RESOURCE_INDEX },     { NEED_ORDER, BARO_RESOURCE_ORDER },
 	{ NEED_WORKERS, BARO_RESOURCE_WORKERS }, { NEED_WRITES, BARO_RESOURCE_WRITES },
-	{ NEED_SLOT, BARO_RESOURCE_PERMITS },
 };
 
 static void describe_bound(const struct bound *b, uint32_t need, uint64_t floor_bytes,
@@ -107,8 +106,6 @@ static void describe_lack(struct baro_admission *a, struct baro_collection *c, s
 	} else if (need == NEED_WORKERS) {
 		f->held = get(&a->workers);
 		f->limit = get(&a->workers_limit);
-	} else if (need == NEED_SLOT) {
-		f->held = f->limit = a->options.permits_max;
 	} else {
 		describe_bound(own ? &c->own : &a->all, need, floor_bytes, f);
 	}
@@ -247,7 +244,7 @@ static const char *resource_text(uint32_t resource)
 		[BARO_RESOURCE_WRITES] = "writes",         [BARO_RESOURCE_BATCHES] = "batches",
 		[BARO_RESOURCE_INDEX] = "index mutations", [BARO_RESOURCE_WORKERS] = "workers",
 		[BARO_RESOURCE_MEMORY] = "memory",         [BARO_RESOURCE_ORDER] = "ordered jobs",
-		[BARO_RESOURCE_QUEUE] = "waiting jobs",    [BARO_RESOURCE_PERMITS] = "permits",
+		[BARO_RESOURCE_QUEUE] = "waiting jobs",
 	};
 
 	return resource < sizeof(names) / sizeof(names[0]) && names[resource] ? names[resource]

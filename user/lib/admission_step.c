@@ -113,6 +113,7 @@ static int give_way(struct baro_admission *a, struct slot *s, uint64_t now)
 	wakes_init(&wakes);
 	a->throttled++;
 	queue_join(a, &w);
+	/* those who wait may have become able to go on by what this step gave back */
 	queue_look(a, &wakes);
 	r = queue_sleep(a, &w, now + PAUSE_MAX_NS, &wakes);
 	return r == -ETIMEDOUT ? 0 : r;
