@@ -8,5 +8,6 @@
 #include <barostat/memtable.h>
 #include <barostat/page.h>
 #include <barostat/pool.h>
+#include <barostat/registry.h>
 
 #endif
