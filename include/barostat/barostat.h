@@ -13,6 +13,7 @@
 #include <barostat/overflow.h>
 #include <barostat/page.h>
 #include <barostat/pool.h>
+#include <barostat/registry.h>
 #include <barostat/relief.h>
 #include <barostat/spill.h>
 

@@ -18,7 +18,7 @@
  *	baro_pools_tick(pools, now_ns, usage, &now, &act);
  *	cache_limit(baro_pools_budget(pools, BARO_POOL_CACHE));	// the cache itself obeys
  *	if (act.release_bytes)
- *		baro_registry_unload_cold(indexes, act.release_bytes, now_ns, NULL);
+ *		baro_registry_unload_cold(indexes, act.release_bytes, NULL);
  *
  * What a tick does, at most once in interval_ns (5 s):
  *

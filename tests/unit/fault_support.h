@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Failures on order: the n-th of all allocations and system calls the library makes fails, and only
+ * that one. For programs named test_*_faults, which the Makefile links with --wrap for each of the
+ * functions below; what libc and other libraries do inside themselves is not touched.
+ */
+#ifndef BAROSTAT_TESTS_FAULT_SUPPORT_H
+#define BAROSTAT_TESTS_FAULT_SUPPORT_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static long fault_left = -1;
+static bool fault_came;
+
+/* The n-th from now on, counted from 0. */
+static inline void fault_arm(long n)
+{
+	fault_left = n;
+	fault_came = false;
+}
+
+/* Whether it came. */
+static inline bool fault_disarm(void)
+{
+	fault_left = -1;
+	return fault_came;
+}
+
+static inline bool fault_here(int error)
+{
+	if (fault_left < 0 || fault_left-- > 0)
+		return false;
+	fault_came = true;
+	errno = error;
+	return true;
+}
+
+/* FAULT(what it returns, name, what it returns on failure, errno, (declaration), (call)) */
+#define FAULT(type, name, failure, error, parameters, arguments)                                   \
+	type __real_##name parameters;                                                             \
+	type __wrap_##name parameters;                                                             \
+	type __wrap_##name parameters                                                              \
+	{                                                                                          \
+		return fault_here(error) ? (failure) : __real_##name arguments;                    \
+	}
+
+FAULT(void *, malloc, NULL, ENOMEM, (size_t n), (n))
+FAULT(void *, calloc, NULL, ENOMEM, (size_t n, size_t each), (n, each))
+FAULT(void *, aligned_alloc, NULL, ENOMEM, (size_t align, size_t n), (align, n))
+FAULT(void *, reallocarray, NULL, ENOMEM, (void *p, size_t n, size_t each), (p, n, each))
+FAULT(char *, strdup, NULL, ENOMEM, (const char *text), (text))
+FAULT(char *, strndup, NULL, ENOMEM, (const char *text, size_t n), (text, n))
+FAULT(int, fsync, -1, EIO, (int fd), (fd))
+FAULT(int, rename, -1, EIO, (const char *from, const char *to), (from, to))
+FAULT(int, mkostemp, -1, EACCES, (char *path, int flags), (path, flags))
+FAULT(FILE *, fdopen, NULL, ENOMEM, (int fd, const char *mode), (fd, mode))
+FAULT(int, fflush, EOF, ENOSPC, (FILE * f), (f))
+FAULT(int, fstat, -1, EIO, (int fd, struct stat *st), (fd, st))
+FAULT(int, fstatat, -1, EIO, (int fd, const char *path, struct stat *st, int flags),
+      (fd, path, st, flags))
+FAULT(int, scandirat, -1, EIO,
+      (int fd, const char *path, struct dirent ***list, int (*filter)(const struct dirent *),
+       int (*order)(const struct dirent **, const struct dirent **)),
+      (fd, path, list, filter, order))
+
+/* Without a mode: the library creates no file by them. */
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	return fault_here(EMFILE) ? -1 : __real_open(path, flags);
+}
+
+int __real_openat(int dir, const char *path, int flags, ...);
+int __wrap_openat(int dir, const char *path, int flags, ...);
+int __wrap_openat(int dir, const char *path, int flags, ...)
+{
+	return fault_here(EACCES) ? -1 : __real_openat(dir, path, flags);
+}
+
+#endif
