@@ -410,7 +410,9 @@ static void measure(struct bench *b)
 
 static double percentile_ns(const struct bench *b, unsigned int row, unsigned int percent)
 {
-	return (double)b->sample[row][b->count[row] * percent / 100] / 1000;
+	unsigned int at = b->count[row] * percent / 100;
+
+	return (double)b->sample[row][at] / 1000;
 }
 
 static double median_ns(const struct bench *b, unsigned int row)

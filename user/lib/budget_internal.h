@@ -25,6 +25,10 @@
 #include "user/lib/nodes.h"
 #include "user/lib/stripe.h"
 
+#ifndef __SIZEOF_INT128__
+#error "budgets are for 64-bit machines"
+#endif
+
 #define BUDGET_BYTES_MAX (INT64_C(1) << 62) /* what "no limit" is inside */
 #define BUDGET_HOT_OPS   64u /* reservations with the lock before credit is handed out */
 /* Credit out, of the smallest limit on the way up; and per stripe at most. */
