@@ -199,7 +199,9 @@ $(BUILD)/tests/load/%: tests/load/%.c
 $(BUILD)/tests/tools/%: tests/tools/%.c $(internal)
 	@mkdir -p $(@D)
 	$(call say,TOOL,$<)
-	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) $(daemon_libs)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) $(daemon_libs) $(tool_libs)
+
+$(BUILD)/tests/tools/ingest: tool_libs := -lrocksdb
 
 $(BUILD)/bench/%: bench/%.c $(internal)
 	@mkdir -p $(@D)
