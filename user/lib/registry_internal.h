@@ -272,4 +272,27 @@ int registry_load(struct baro_registry *r, uint64_t id, uint64_t now_ns, struct 
 /* Unloads a loaded one. The lock is let go for the callback, and held again at the end. -EBUSY */
 int registry_unload_entry(struct baro_registry *r, uint32_t number, uint64_t *ret_freed_bytes);
 
+/* Hands out what is loaded, by the word that says so: counts itself in, and then looks whether it
+ * still says it. False: it does not, and nothing has changed. See registry_load.c. */
+static inline bool registry_pin(struct baro_registry *r, const struct registry_entry *e,
+				uint64_t word, uint64_t now_ns, struct baro_pin *ret_pin)
+{
+	struct registry_slab *slab = slab_of(r, word_block(word));
+	uint32_t at = word_block(word) % BLOCK_SLAB;
+	struct registry_lane *lane =
+	    &slab->lane[(percpu_here() & (r->lanes - 1)) * BLOCK_SLAB + at];
+
+	__atomic_fetch_add(&lane->gets, 1, __ATOMIC_SEQ_CST);
+	if (entry_word(e) != word) {
+		__atomic_fetch_sub(&lane->gets, 1, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	if (__atomic_load_n(&lane->last_ns, __ATOMIC_RELAXED) < now_ns)
+		__atomic_store_n(&lane->last_ns, now_ns, __ATOMIC_RELAXED);
+	percpu_add(&r->accesses, 1);
+	ret_pin->object = slab->block[at].object;
+	ret_pin->lane = lane;
+	return true;
+}
+
 #endif
