@@ -295,7 +295,7 @@ static void describe(const struct baro_registry *r, const struct registry_entry 
 		const struct registry_block *b = block_at(r, block);
 
 		info.bytes = b->bytes;
-		info.accesses += lib_less(registry_gets(r, block), b->gets_before);
+		info.accesses += lib_less(registry_gets(r, block), b->puts_before);
 		info.pins = registry_pins(r, block);
 		info.last_ns = registry_last_ns(r, block);
 	} else if (state == BARO_INDEX_REGISTERED) {

@@ -56,8 +56,7 @@ struct registry_lane {
 struct registry_block {
 	void *object;
 	uint64_t bytes;
-	uint64_t gets_before; /* of all lanes, when it was loaded */
-	uint64_t last_before_ns;
+	uint64_t puts_before; /* of all lanes, when it was loaded */
 	pthread_t owner; /* who loads or unloads */
 	uint32_t entry;
 	uint32_t next_free; /* and one */
@@ -257,6 +256,7 @@ int registry_dir_number(struct baro_registry *r, const char *path, const char *p
 int registry_block_take(struct baro_registry *r, uint32_t *ret_block);
 void registry_block_free(struct baro_registry *r, uint32_t block);
 uint64_t registry_gets(const struct baro_registry *r, uint32_t block);
+uint64_t registry_puts(const struct baro_registry *r, uint32_t block);
 uint64_t registry_last_ns(const struct baro_registry *r, uint32_t block);
 /* Exactly none when it is 0 and the entry says UNLOADING; otherwise of about now. */
 uint64_t registry_pins(const struct baro_registry *r, uint32_t block);
@@ -279,8 +279,7 @@ static inline bool registry_pin(struct baro_registry *r, const struct registry_e
 {
 	struct registry_slab *slab = slab_of(r, word_block(word));
 	uint32_t at = word_block(word) % BLOCK_SLAB;
-	struct registry_lane *lane =
-	    &slab->lane[(percpu_here() & (r->lanes - 1)) * BLOCK_SLAB + at];
+	struct registry_lane *lane = &slab->lane[(cpu_here() & (r->lanes - 1)) * BLOCK_SLAB + at];
 
 	__atomic_fetch_add(&lane->gets, 1, __ATOMIC_SEQ_CST);
 	if (entry_word(e) != word) {
