@@ -102,7 +102,7 @@ shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
 map	 := packaging/libbarostat.map
 
-.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-law \
+.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-lib bench-law \
 	install uninstall clean help format format-check tidy tests unit-tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -269,6 +269,9 @@ demo:
 
 bench:
 	+scripts/bench
+
+bench-lib: ## what the library's calls cost, beside the algorithms they came from
+	+scripts/bench lib_budget lib_admission lib_tables ingest
 
 bench-law: ## the law on this kernel, beside its peers: real engines, half an hour (root)
 	+scripts/bench law
