@@ -21,6 +21,7 @@
 #include "bench/mixed/mixed.h"
 
 #define ROWS_PER_GROUP 4
+#define WINDOWS        16
 #define SHARE_PPM      650000 /* of the engine's budget for groups; the rest for runs in flight */
 #define RUNS_MAX       8192
 #define CHECK_EVERY    4096 /* rows between two looks at the budget */
@@ -55,9 +56,15 @@ struct groupby {
 
 /* ---- rows by construction -------------------------------------------------------------------- */
 
+struct shape {
+	uint64_t window, stride; /* groups of a window; from one row's group to the next one's */
+};
+
 uint64_t groupby_groups(uint64_t ceiling_bytes)
 {
-	return ceiling_bytes * 8 / 10 / sizeof(struct group);
+	uint64_t groups = ceiling_bytes * 8 / 10 / sizeof(struct group);
+
+	return groups - groups % WINDOWS;
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b)
@@ -65,20 +72,26 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 	return b ? gcd(b, a % b) : a;
 }
 
-/* In the order of the rows, groups come in none: one is far from the next, and each is met once
- * before any is met again. */
-static uint64_t stride_of(uint64_t groups)
+/* In the order of the rows, groups come in none: one is far from the next within its window. */
+static uint64_t stride_of(uint64_t window)
 {
-	uint64_t stride = UINT64_C(2654435761) % groups;
+	uint64_t stride = UINT64_C(2654435761) % window;
 
-	while (gcd(stride, groups) != 1)
+	while (gcd(stride, window) != 1)
 		stride++;
 	return stride;
 }
 
-static uint64_t group_of(uint64_t row, uint64_t groups, uint64_t stride)
+/*
+ * Rows are as data often is, almost in the order of what it is grouped by: those of a window of
+ * groups lie together, and within it each group is met once before any is met again.
+ */
+static uint64_t row_of(const struct shape *s, uint64_t row, uint64_t *ret_turn)
 {
-	return row % groups * stride % groups;
+	uint64_t rows = s->window * ROWS_PER_GROUP, in = row % rows;
+
+	*ret_turn = in / s->window;
+	return row / rows * s->window + in % s->window * s->stride % s->window;
 }
 
 /* From group and turn, so that the rows of a group are known without searching for them. */
@@ -113,17 +126,17 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *text)
 
 void groupby_fill(const char *path, uint64_t groups)
 {
-	uint64_t stride = stride_of(groups);
+	const struct shape shape = { groups / WINDOWS, stride_of(groups / WINDOWS) };
 	sqlite3 *db = open_database(path);
 	sqlite3_stmt *insert;
 
 	sql(db, "PRAGMA journal_mode=off; PRAGMA synchronous=off; CREATE TABLE rows(g, v); BEGIN");
 	insert = prepare(db, "INSERT INTO rows VALUES (?, ?)");
 	for (uint64_t row = 0; row < groups * ROWS_PER_GROUP; row++) {
-		uint64_t group = group_of(row, groups, stride);
+		uint64_t turn, group = row_of(&shape, row, &turn);
 
 		sqlite3_bind_int64(insert, 1, (sqlite3_int64)group);
-		sqlite3_bind_int64(insert, 2, (sqlite3_int64)value_of(group, row / groups));
+		sqlite3_bind_int64(insert, 2, (sqlite3_int64)value_of(group, turn));
 		if (sqlite3_step(insert) != SQLITE_DONE)
 			errx(1, "SQLite: %s", sqlite3_errmsg(db));
 		sqlite3_reset(insert);

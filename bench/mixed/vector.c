@@ -45,15 +45,19 @@ struct vector {
 
 /* ---- lists come and go ----------------------------------------------------------------------- */
 
+/* Exactly its own pages are read, with one request, and none around them. */
 static int map_list(void *arg, const struct baro_index *index, void **ret_object,
 		    uint64_t *ret_bytes)
 {
 	const struct vector *v = arg;
-	void *p = mmap(NULL, LIST_BYTES, PROT_READ, MAP_SHARED | MAP_POPULATE, v->fd,
-		       (off_t)(index->tag * LIST_BYTES));
+	off_t at = (off_t)(index->tag * LIST_BYTES);
+	void *p = mmap(NULL, LIST_BYTES, PROT_READ, MAP_SHARED, v->fd, at);
 
 	if (p == MAP_FAILED)
 		return -errno;
+	posix_fadvise(v->fd, at, LIST_BYTES, POSIX_FADV_WILLNEED);
+	madvise(p, LIST_BYTES, MADV_RANDOM);
+	madvise(p, LIST_BYTES, MADV_POPULATE_READ);
 	*ret_object = p;
 	return 0;
 }
@@ -306,7 +310,6 @@ static void open_index(struct vector *v, const char *path)
 	v->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (v->fd < 0)
 		err(1, "%s", path);
-	posix_fadvise(v->fd, 0, 0, POSIX_FADV_RANDOM);
 	v->lists = (uint32_t)h.lists;
 	v->seed = h.seed;
 	v->centres = calloc(h.lists, VECTOR_BYTES);

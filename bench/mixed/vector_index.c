@@ -10,7 +10,7 @@
 #include "bench/mixed/vector_index.h"
 
 #define SEED   UINT64_C(20011)
-#define SPREAD 0.55f /* of vectors around their centre: neighbours in other lists are common */
+#define SPREAD 1.3f /* of vectors around their centre: neighbours in other lists are common */
 
 typedef float lanes __attribute__((vector_size(16), aligned(4), may_alias));
 
