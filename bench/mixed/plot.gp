@@ -15,13 +15,13 @@ set border 3 lc rgb soft
 set tics nomirror textcolor rgb ink scale 0.4
 set grid y lc rgb rule lt 1 lw 1
 set datafile separator "\t"
-set multiplot layout 2,3 columnsfirst margins 0.05,0.985,0.07,0.86 spacing 0.045,0.13 title \
+set multiplot layout 2,3 columnsfirst margins 0.035,0.985,0.05,0.87 spacing 0.04,0.11 title \
 	sprintf("{/:Bold=16 Vector search, time series and GROUP BY under one ceiling of %d MB}\n{/=11 Linux %s, %s cgroups; MB of memory over seconds}", ceiling_mb, kernel, rung) tc rgb ink
-set key above horizontal textcolor rgb ink samplen 1 spacing 0.9 font ",10"
+set key top right horizontal maxrows 1 textcolor rgb ink samplen 1 font ",10"
 set xrange [0:*]
 set style fill solid 0.85 noborder
 do for [i=1:3] {
-	set yrange [0:ceiling_mb * 1.12]
+	set yrange [0:ceiling_mb * 1.25]
 	if (i <= count) {
 		cell = word(cells, i)
 		set title sprintf("{/:Bold %s}: %s", what(cell), end(i)) tc rgb ink offset 0,-0.4

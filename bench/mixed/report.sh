@@ -84,7 +84,8 @@ report_table() {
 
 # Above, what the engines used together in every cell; below, with barostat, each beside its budget.
 report_plot() {
-	local cell name dir last=${cells[-1]}
+	local cell name last=${cells[-1]}
+	[[ " ${cells[*]} " != *' barostat '* ]] || last=barostat
 	command -v gnuplot >/dev/null || { echo 'no plot: gnuplot is not installed' >&2; return 0; }
 	for cell in "${cells[@]}"; do
 		awk -F'\t' -v names="${engines[*]}" '
