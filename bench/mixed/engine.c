@@ -78,7 +78,8 @@ void engine_want(struct engine *e, uint64_t bytes)
 }
 
 void engine_relief(struct engine *e, const char *name, uint32_t cost, uint32_t from_level,
-		   uint64_t landing_ns, uint64_t (*available)(void *), int64_t (*release)(void *, uint64_t, uint64_t))
+		   uint64_t landing_ns, uint64_t (*available)(void *),
+		   int64_t (*release)(void *, uint64_t, uint64_t))
 {
 	const struct baro_relief_action action = {
 		.size = sizeof(action),

@@ -9,7 +9,6 @@
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +18,12 @@
 
 #include "bench/mixed/groups.h"
 #include "bench/mixed/mixed.h"
+#include "bench/mixed/rows.h"
 
-#define ROWS_PER_GROUP 4
-#define WINDOWS        16
-#define SHARE_PPM      650000 /* of the engine's budget for groups; the rest for runs in flight */
-#define RUNS_MAX       8192
-#define CHECK_EVERY    4096 /* rows between two looks at the budget */
-#define SQLITE_CACHE   (4 * MIB)
+#define SHARE_PPM    650000 /* of the engine's budget for groups; the rest for runs in flight */
+#define RUNS_MAX     8192
+#define CHECK_EVERY  4096 /* rows between two looks at the budget */
+#define SQLITE_CACHE (4 * MIB)
 
 /* A partition that was spilled. */
 struct run {
@@ -53,98 +51,6 @@ struct groupby {
 	uint64_t answered_bytes;
 	bool scanning;
 };
-
-/* ---- rows by construction -------------------------------------------------------------------- */
-
-struct shape {
-	uint64_t window, stride; /* groups of a window; from one row's group to the next one's */
-};
-
-uint64_t groupby_groups(uint64_t ceiling_bytes)
-{
-	uint64_t groups = ceiling_bytes * 8 / 10 / sizeof(struct group);
-
-	return groups - groups % WINDOWS;
-}
-
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-	return b ? gcd(b, a % b) : a;
-}
-
-/* In the order of the rows, groups come in none: one is far from the next within its window. */
-static uint64_t stride_of(uint64_t window)
-{
-	uint64_t stride = UINT64_C(2654435761) % window;
-
-	while (gcd(stride, window) != 1)
-		stride++;
-	return stride;
-}
-
-/*
- * Rows are as data often is, almost in the order of what it is grouped by: those of a window of
- * groups lie together, and within it each group is met once before any is met again.
- */
-static uint64_t row_of(const struct shape *s, uint64_t row, uint64_t *ret_turn)
-{
-	uint64_t rows = s->window * ROWS_PER_GROUP, in = row % rows;
-
-	*ret_turn = in / s->window;
-	return row / rows * s->window + in % s->window * s->stride % s->window;
-}
-
-/* From group and turn, so that the rows of a group are known without searching for them. */
-static uint64_t value_of(uint64_t group, uint64_t turn)
-{
-	return mix(group * ROWS_PER_GROUP + turn) % 1000000;
-}
-
-static void sql(sqlite3 *db, const char *text)
-{
-	if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
-		errx(1, "SQLite: %s: %s", text, sqlite3_errmsg(db));
-}
-
-static sqlite3 *open_database(const char *path)
-{
-	sqlite3 *db;
-
-	if (sqlite3_open(path, &db) != SQLITE_OK)
-		errx(1, "SQLite: %s", path);
-	return db;
-}
-
-static sqlite3_stmt *prepare(sqlite3 *db, const char *text)
-{
-	sqlite3_stmt *s;
-
-	if (sqlite3_prepare_v2(db, text, -1, &s, NULL) != SQLITE_OK)
-		errx(1, "SQLite: %s: %s", text, sqlite3_errmsg(db));
-	return s;
-}
-
-void groupby_fill(const char *path, uint64_t groups)
-{
-	const struct shape shape = { groups / WINDOWS, stride_of(groups / WINDOWS) };
-	sqlite3 *db = open_database(path);
-	sqlite3_stmt *insert;
-
-	sql(db, "PRAGMA journal_mode=off; PRAGMA synchronous=off; CREATE TABLE rows(g, v); BEGIN");
-	insert = prepare(db, "INSERT INTO rows VALUES (?, ?)");
-	for (uint64_t row = 0; row < groups * ROWS_PER_GROUP; row++) {
-		uint64_t turn, group = row_of(&shape, row, &turn);
-
-		sqlite3_bind_int64(insert, 1, (sqlite3_int64)group);
-		sqlite3_bind_int64(insert, 2, (sqlite3_int64)value_of(group, turn));
-		if (sqlite3_step(insert) != SQLITE_DONE)
-			errx(1, "SQLite: %s", sqlite3_errmsg(db));
-		sqlite3_reset(insert);
-	}
-	sqlite3_finalize(insert);
-	sql(db, "COMMIT");
-	sqlite3_close(db);
-}
 
 /* ---- spilling -------------------------------------------------------------------------------- */
 
@@ -235,7 +141,7 @@ static struct group *get(struct groupby *q, uint64_t key)
 /* False: time is over, and the query is given up. */
 static bool scan(struct groupby *q)
 {
-	sqlite3_stmt *rows = prepare(q->db, "SELECT g, v FROM rows");
+	sqlite3_stmt *rows = rows_prepare(q->db, "SELECT g, v FROM rows");
 	uint64_t n = 0, begin_ns = clock_now_ns();
 	bool over = false;
 
@@ -259,7 +165,7 @@ static void check_group(struct groupby *q, const struct group *g)
 	struct group want = { .key = g->key, .min = UINT64_MAX };
 
 	for (uint64_t turn = 0; turn < ROWS_PER_GROUP; turn++)
-		group_add(&want, value_of(g->key, turn));
+		group_add(&want, rows_value(g->key, turn));
 	q->groups_checked++;
 	if (g->key >= q->groups_expected || g->count != want.count || g->sum != want.sum ||
 	    g->min != want.min || g->max != want.max ||
@@ -382,15 +288,16 @@ static int64_t release(void *self, uint64_t want_bytes, uint64_t deadline_ns)
 
 static void open_all(struct groupby *q)
 {
-	const struct baro_overflow_options options = {
-		.size = sizeof(options), .dir = ".", .max_bytes = 4 * q->engine->ceiling_bytes
-	};
+	const struct baro_overflow_options options = { .size = sizeof(options),
+						       .dir = ".",
+						       .max_bytes = 4 * q->engine->ceiling_bytes };
 	char pragma[64];
 
 	q->groups_expected = groupby_groups(q->engine->ceiling_bytes);
-	q->db = open_database(q->engine->path);
-	snprintf(pragma, sizeof(pragma), "PRAGMA cache_size=-%u", (unsigned int)(SQLITE_CACHE >> 10));
-	sql(q->db, pragma);
+	q->db = rows_open(q->engine->path);
+	snprintf(pragma, sizeof(pragma), "PRAGMA cache_size=-%u",
+		 (unsigned int)(SQLITE_CACHE >> 10));
+	rows_sql(q->db, pragma);
 	if (!q->engine->managed)
 		return;
 	must(baro_overflow_open(&options, &q->overflow), "overflow");
@@ -411,8 +318,8 @@ static void report(struct groupby *q, FILE *out)
 		",\"right\":%s,\"queries\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"groups\":%" PRIu64
 		",\"checked\":%" PRIu64 ",\"wrong\":%" PRIu64 ",\"spills\":%" PRIu64
 		",\"spilled_bytes\":%" PRIu64 "}\n",
-		q->queries && !q->wrong ? "true" : "false", q->queries, q->rows,
-		q->groups_expected, q->groups_checked, q->wrong, q->spills, q->spilled_bytes);
+		q->queries && !q->wrong ? "true" : "false", q->queries, q->rows, q->groups_expected,
+		q->groups_checked, q->wrong, q->spills, q->spilled_bytes);
 }
 
 int groupby_run(struct engine *e, FILE *out)

@@ -8,7 +8,6 @@
  * second is the capacity of the cache. RocksDB's write buffer manager is the outermost bound: from C
  * it can only be set as the database is opened.
  */
-#include <endian.h>
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -23,12 +22,9 @@
 #include <barostat/pool.h>
 
 #include "bench/mixed/mixed.h"
+#include "bench/mixed/points.h"
 
-#define SERIES       1000
-#define KEY_BYTES    12 /* of a series, and its time: in order */
-#define VALUE_BYTES  100
 #define BATCH        500
-#define POINT_BYTES  (KEY_BYTES + VALUE_BYTES)
 #define PACE_BYTES_S (10 * MIB)
 #define WINDOW       50 /* points that a reader looks at */
 #define READS_PER_S  200
@@ -60,55 +56,6 @@ struct ingest {
 	uint64_t writes_fixed_bytes, cache_fixed_bytes; /* when unmanaged */
 };
 
-static void check(char *error, const char *what)
-{
-	if (error)
-		errx(1, "RocksDB: %s: %s", what, error);
-}
-
-/* ---- points ---------------------------------------------------------------------------------- */
-
-static void key_of(char key[KEY_BYTES], uint64_t n)
-{
-	uint32_t series = htobe32((uint32_t)(n % SERIES));
-	uint64_t time = htobe64(n / SERIES);
-
-	memcpy(key, &series, sizeof(series));
-	memcpy(key + sizeof(series), &time, sizeof(time));
-}
-
-static uint64_t point_of(const char *key)
-{
-	uint32_t series;
-	uint64_t time;
-
-	memcpy(&series, key, sizeof(series));
-	memcpy(&time, key + sizeof(series), sizeof(time));
-	return be64toh(time) * SERIES + be32toh(series);
-}
-
-/* A value that says whose it is in every byte. */
-static void value_of(char value[VALUE_BYTES], uint64_t n)
-{
-	uint64_t x = n;
-
-	for (int i = 0; i < VALUE_BYTES; i += 4) {
-		uint32_t part = (uint32_t)mix(x++ + 77);
-
-		memcpy(value + i, &part, sizeof(part));
-	}
-}
-
-static bool is_point(const char *key, size_t key_bytes, const char *value, size_t value_bytes,
-		     uint64_t n)
-{
-	char want[VALUE_BYTES];
-
-	value_of(want, n);
-	return key_bytes == KEY_BYTES && point_of(key) == n && value_bytes == VALUE_BYTES &&
-	       !memcmp(value, want, VALUE_BYTES);
-}
-
 /* ---- the database ---------------------------------------------------------------------------- */
 
 static uint64_t writes_max(const struct ingest *g)
@@ -137,7 +84,7 @@ static void open_database(struct ingest *g)
 	rocksdb_options_set_arena_block_size(o, 256 << 10); /* by mmap, and back by munmap */
 	rocksdb_options_set_max_write_buffer_number(o, 4);
 	g->db = rocksdb_open(o, g->engine->path, &error);
-	check(error, g->engine->path);
+	rocks_must(error, g->engine->path);
 	rocksdb_options_destroy(o);
 	rocksdb_block_based_options_destroy(table);
 	g->write = rocksdb_writeoptions_create();
@@ -155,11 +102,6 @@ static uint64_t property(const struct ingest *g, const char *name)
 	return value;
 }
 
-static uint64_t tables_bytes(const struct ingest *g)
-{
-	return property(g, "rocksdb.size-all-mem-tables");
-}
-
 /* Seals what is being written; RocksDB flushes it on a thread of its own. */
 static void flush(struct ingest *g)
 {
@@ -167,7 +109,7 @@ static void flush(struct ingest *g)
 
 	baro_memtable_rotate(g->table);
 	rocksdb_flush(g->db, g->flush, &error);
-	check(error, "flush");
+	rocks_must(error, "flush");
 	g->flushes++;
 }
 
@@ -189,7 +131,8 @@ static void account_flushed(struct ingest *g)
 static void ingest_apply(void *self, const struct baro_pressure *now, uint64_t now_ns)
 {
 	struct ingest *g = self;
-	uint64_t tables = tables_bytes(g), cached = rocksdb_cache_get_usage(g->cache);
+	uint64_t tables = property(g, "rocksdb.size-all-mem-tables"),
+		 cached = rocksdb_cache_get_usage(g->cache);
 	const struct baro_pool_usage usage[POOLS] = { { tables, 0 }, { cached, 0 } };
 	uint64_t cache_before = baro_pools_budget(g->pools, POOL_CACHE);
 
@@ -200,7 +143,8 @@ static void ingest_apply(void *self, const struct baro_pressure *now, uint64_t n
 		flush(g);
 	rocksdb_cache_set_capacity(g->cache, baro_pools_budget(g->pools, POOL_CACHE));
 	if (baro_pools_budget(g->pools, POOL_CACHE) < cache_before)
-		malloc_trim(0); /* what the cache dropped is the allocator's, not yet the kernel's */
+		malloc_trim(
+		    0); /* what the cache dropped is the allocator's, not yet the kernel's */
 	/* writers may have in flight what the tables leave of their pool */
 	baro_governor_follow(g->governor, now);
 	baro_governor_set_ceiling(g->governor, baro_pools_budget(g->pools, POOL_WRITES));
@@ -273,12 +217,12 @@ static void write_batch(struct ingest *g, rocksdb_writebatch_t *batch)
 
 	rocksdb_writebatch_clear(batch);
 	for (uint64_t n = first; n < first + BATCH; n++) {
-		key_of(key, n);
-		value_of(value, n);
+		point_key(key, n);
+		point_value(value, n);
 		rocksdb_writebatch_put(batch, key, sizeof(key), value, sizeof(value));
 	}
 	rocksdb_write(g->db, g->write, batch, &error);
-	check(error, "write");
+	rocks_must(error, "write");
 	g->written = first + BATCH;
 }
 
@@ -299,7 +243,8 @@ static void write_admitted(struct ingest *g, rocksdb_writebatch_t *batch)
 	}
 	write_batch(g, batch);
 	must(baro_permit_release(&permit), "permit");
-	baro_memtable_record_write(g->table, (uint64_t)BATCH * POINT_BYTES * OVERHEAD_PPM / 1000000);
+	baro_memtable_record_write(g->table,
+				   (uint64_t)BATCH * POINT_BYTES * OVERHEAD_PPM / 1000000);
 	if (baro_memtable_should_flush(g->table, baro_memtable_held(g->table)))
 		flush(g);
 }
@@ -310,34 +255,16 @@ static void *read_windows(void *arg)
 	uint64_t random = 11, due = g->engine->begin_ns;
 
 	while (due += NS_PER_S / READS_PER_S, due < g->engine->end_ns) {
-		uint64_t written, begin_ns, n;
-		rocksdb_iterator_t *it;
-		char key[KEY_BYTES];
+		uint64_t written, begin_ns;
 
 		clock_sleep_until(due);
 		written = g->written;
 		if (written <= SERIES * WINDOW)
 			continue;
 		begin_ns = clock_now_ns();
-		n = next_random(&random) % (written - SERIES * WINDOW);
-		key_of(key, n);
-		it = rocksdb_create_iterator(g->db, g->read);
-		rocksdb_iter_seek(it, key, sizeof(key));
-		for (int i = 0; i < WINDOW; i++, n += SERIES) {
-			size_t key_bytes = 0, value_bytes = 0;
-			const char *k, *v;
-
-			if (!rocksdb_iter_valid(it)) {
-				g->read_wrong++;
-				break;
-			}
-			k = rocksdb_iter_key(it, &key_bytes);
-			v = rocksdb_iter_value(it, &value_bytes);
-			if (!is_point(k, key_bytes, v, value_bytes, n))
-				g->read_wrong++;
-			rocksdb_iter_next(it);
-		}
-		rocksdb_iter_destroy(it);
+		if (!points_window(g->db, g->read,
+				   next_random(&random) % (written - SERIES * WINDOW), WINDOW))
+			g->read_wrong++;
 		g->reads++;
 		if (g->admission)
 			baro_admission_read_end(g->admission, false, clock_now_ns() - begin_ns);
@@ -362,26 +289,6 @@ static void work(struct ingest *g)
 			write_batch(g, batch);
 	} while (!engine_step(g->engine, clock_now_ns() - due));
 	rocksdb_writebatch_destroy(batch);
-}
-
-/* After closing and opening again: every point that was written is there once, and nothing else. */
-static void verify(struct ingest *g)
-{
-	rocksdb_iterator_t *it;
-
-	rocksdb_readoptions_set_fill_cache(g->read, 0);
-	it = rocksdb_create_iterator(g->db, g->read);
-	for (rocksdb_iter_seek_to_first(it); rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-		size_t key_bytes = 0, value_bytes = 0;
-		const char *k = rocksdb_iter_key(it, &key_bytes);
-		const char *v = rocksdb_iter_value(it, &value_bytes);
-		uint64_t n = key_bytes == KEY_BYTES ? point_of(k) : UINT64_MAX;
-
-		g->found++;
-		if (n >= g->written || !is_point(k, key_bytes, v, value_bytes, n))
-			g->wrong++;
-	}
-	rocksdb_iter_destroy(it);
 }
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -475,7 +382,7 @@ int ingest_run(struct engine *e, FILE *out)
 	engine_want(e, e->ceiling_bytes / 2);
 	engine_relief(e, "block_cache", 10, BARO_LEVEL_CRITICAL, 0, cache_bytes, release_cache);
 	engine_relief(e, "memtable", 20, BARO_LEVEL_CRITICAL, LANDING_NS, table_bytes,
-		     release_table);
+		      release_table);
 	engine_begin(e);
 	if (pthread_create(&reader, NULL, read_windows, &g))
 		errx(1, "no thread");
@@ -487,7 +394,7 @@ int ingest_run(struct engine *e, FILE *out)
 	engine_close(e);
 	close_database(&g);
 	open_database(&g);
-	verify(&g);
+	points_verify(g.db, g.written, &g.found, &g.wrong);
 	report(&g, out);
 	close_database(&g);
 	return !right(&g);

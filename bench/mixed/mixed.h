@@ -57,7 +57,8 @@ void engine_want(struct engine *e, uint64_t bytes);
 /* An action that frees bytes on request and from this level on, landing_ns after it returns; not
  * called when unmanaged. */
 void engine_relief(struct engine *e, const char *name, uint32_t cost, uint32_t from_level,
-		   uint64_t landing_ns, uint64_t (*available)(void *), int64_t (*release)(void *, uint64_t, uint64_t));
+		   uint64_t landing_ns, uint64_t (*available)(void *),
+		   int64_t (*release)(void *, uint64_t, uint64_t));
 
 /* Reads the pressure once and starts the follower; then waits for the begin. */
 void engine_begin(struct engine *e);

@@ -87,7 +87,8 @@ void index_scan(const float *vectors, uint32_t first_id, const float *query, str
 	}
 }
 
-void index_probe(const float *centres, uint32_t lists, const float *query, uint32_t ret_list[PROBES])
+void index_probe(const float *centres, uint32_t lists, const float *query,
+		 uint32_t ret_list[PROBES])
 {
 	struct nearest best = { .count = 0 };
 

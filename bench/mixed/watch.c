@@ -122,8 +122,8 @@ static void print(const struct watched *w, int engines, const struct watched *to
 		       w[i].level);
 		rss += w[i].rss;
 	}
-	printf("%" PRIu64 "\ttotal\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", ms, total->usage,
-	       rss, total->limit);
+	printf("%" PRIu64 "\ttotal\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", ms, total->usage, rss,
+	       total->limit);
 }
 
 int watch_run(int argc, char **argv)
