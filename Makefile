@@ -103,7 +103,7 @@ shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
 map	 := packaging/libbarostat.map
 
-.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-law \
+.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-lib bench-law \
 	install uninstall clean help format format-check tidy tests unit-tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -200,7 +200,9 @@ $(BUILD)/tests/load/%: tests/load/%.c
 $(BUILD)/tests/tools/%: tests/tools/%.c $(internal)
 	@mkdir -p $(@D)
 	$(call say,TOOL,$<)
-	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) $(daemon_libs)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) $(daemon_libs) $(tool_libs)
+
+$(BUILD)/tests/tools/ingest: tool_libs := -lrocksdb
 
 $(BUILD)/bench/%: bench/%.c $(internal)
 	@mkdir -p $(@D)
@@ -274,6 +276,9 @@ demo:
 
 bench:
 	+scripts/bench
+
+bench-lib: ## what the library's calls cost, beside the algorithms they came from
+	+scripts/bench lib_budget lib_admission lib_tables ingest
 
 bench-law: ## the law on this kernel, beside its peers: real engines, half an hour (root)
 	+scripts/bench law

@@ -99,10 +99,10 @@ struct baro_admission_limits {
  *
  *			latency		balanced	bulk_ingest
  *  writes_max		2 cpus, >= 4	4 cpus, >= 8	8 cpus, >= 16
- *  batches_max		1		cpus / 2, >= 2	cpus, >= 4
+ *  batches_max		1		cpus / 2, >= 2	2 cpus, >= 4
  *  index_max		1		cpus / 2, >= 1	cpus
- *  workers_max		cpus / 4, >= 1	cpus / 2, >= 1	cpus
- *  beside reads	1		cpus / 4, >= 1	cpus
+ *  workers_max		cpus / 4, >= 1	cpus / 2, >= 1	2 cpus
+ *  beside reads	1		cpus / 4, >= 1	2 cpus
  *  queue_max		32		128		512
  *  memory_bytes	budget / 16	budget / 8	budget / 4
  *  chunk (smallest)	64 (8)		512 (32)	4096 (256)

@@ -200,7 +200,13 @@ hears() { # hears ENGINE JQ VALUE
 	use a 100
 	start_engine e a
 	start_engine f a
-	metric() { engine a "[.metrics[] | select(.name == \"$1\")] | map(.$2) | @csv"; }
+	# engines that do not show that they live are not heard
+	metric() {
+		say e beat >/dev/null
+		[ "$alone" ] || say f beat >/dev/null
+		engine a "[.metrics[] | select(.name == \"$1\")] | map(.$2) | @csv"
+	}
+	alone=
 	shows() { [ "$(metric "$1" "$2")" = "$3" ]; }
 	[ "$(engine a .metrics)" = '[]' ]
 	say e metrics 5000000
@@ -216,14 +222,17 @@ hears() { # hears ENGINE JQ VALUE
 	shows test_wait_seconds unit '"seconds"'
 	[ "$(metric test_wait_seconds p99 | cut -d. -f1)" -ge 2500 ]
 	[ "$("$barostat" --socket "$socket" list --json | jq -c '.[1].metrics')" = '[]' ]
+	say e beat && say f beat
 	"$barostat" --socket "$socket" explain a >"$scratch/explained"
 	grep -qE '^test_held_bytes +pool +4.7M' "$scratch/explained"
 	grep -qE '^test_wait_seconds +- +2, half up to ' "$scratch/explained"
 	"$barostat" --socket "$socket" explain b >"$scratch/explained"
 	run ! grep -q METRIC "$scratch/explained"
 	# no field that docs/control.md does not have
+	say e beat
 	[ "$(engine a '[.metrics[] | keys[]] | unique | join(" ")')" = "count kind label name p50 p99 sum unit value" ]
 	end_engine f
+	alone=yes
 	wait_for 20 shows test_held_bytes value 5000000
 	end_engine e
 	wait_for 20 engine_is a .metrics '[]'

@@ -20,16 +20,17 @@ make_() { # make_ TARGET VARIABLE=VALUE...
 	make -s --no-print-directory "$@" BUILD="$build"
 }
 
-# Compiles the example against what is installed below $root/usr/local. $1: shared or static
-compile_example() {
+# Compiles an example (watch) against what is installed below $root/usr/local. $1: shared or static
+compile_example() { # compile_example shared|static [NAME]
 	export PKG_CONFIG_PATH=$root/usr/local/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
-	local cflags libs
+	local cflags libs name=${2:-watch}
 	cflags=$(pkg-config --cflags libbarostat)
 	libs=$(pkg-config --libs libbarostat)
+	[ "$1" = shared ] || libs=$(pkg-config --static --libs libbarostat)
 	[ "$1" = shared ] || libs=${libs/-lbarostat/-l:libbarostat.a}
 	# shellcheck disable=SC2086 # words
-	cc -std=c99 -Wall -Wextra -pedantic -Werror $cflags \
-		"$root/usr/local/share/doc/barostat/examples/watch.c" $libs -o "$root/watch"
+	cc -std=c99 -D_DEFAULT_SOURCE -Wall -Wextra -pedantic -Werror $cflags \
+		"$root/usr/local/share/doc/barostat/examples/$name.c" $libs -o "$root/$name"
 }
 
 @test "install puts everything below DESTDIR and nothing elsewhere" {
@@ -70,6 +71,22 @@ compile_example() {
 	make_ uninstall DESTDIR="$root" PREFIX=/usr/local
 	BAROSTAT_PAGE=$root/none run "$root/watch"
 	[ "$status" -eq 3 ]
+}
+
+@test "an example with the registry and its manifest links either way" {
+	make_ install DESTDIR="$root" PREFIX=/usr/local
+	mkdir "$root/data"
+	printf 'ab' >"$root/data/index"
+	for way in shared static; do
+		compile_example "$way" registry
+		rm -f "$root/manifest"
+		for _ in 1 2; do
+			LD_LIBRARY_PATH=$root/usr/local/lib run "$root/registry" "$root/data" "$root/manifest" <<<index
+			[ "$status" -eq 0 ]
+			[ "$output" = "index: 2 bytes, sum 195" ]
+		done
+		grep -q '"accesses":2,"loaded":true' "$root/manifest"
+	done
 }
 
 @test "installed headers compile alone, as C99 and as C++" {

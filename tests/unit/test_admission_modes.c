@@ -48,12 +48,12 @@ static void modes_give_what_is_documented(void **state)
 		{ BARO_MODE_BULK_INGEST,
 		  1,
 		  0,
-		  { 16, 4, 1, 1, 512, 4096, 256, 1, 256 * MIB, 50 * NS_PER_MS, 0,
+		  { 16, 4, 1, 2, 512, 4096, 256, 2, 256 * MIB, 50 * NS_PER_MS, 0,
 		    BARO_READS_UNPROTECTED, PPM } },
 		{ BARO_MODE_BULK_INGEST,
 		  16,
 		  1600 * MIB,
-		  { 128, 16, 16, 16, 512, 4096, 256, 16, 400 * MIB, 50 * NS_PER_MS, 0,
+		  { 128, 32, 16, 32, 512, 4096, 256, 32, 400 * MIB, 50 * NS_PER_MS, 0,
 		    BARO_READS_UNPROTECTED, PPM } },
 	};
 

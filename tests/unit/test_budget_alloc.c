@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Every allocation of opening budgets fails once: nothing is left behind (the address sanitizer
- * looks), the tree is as it was, and the next attempt works.
+ * Every allocation of budgets and the governor fails once: nothing is left behind (the address
+ * sanitizer looks), the tree is as it was, and the next attempt works.
  */
 #include "tests/unit/budget_support.h"
+
+#include "include/barostat/governor.h"
 
 static long until_failure; /* allocations that still succeed; negative: all */
 
@@ -22,6 +24,11 @@ static void *try_calloc(size_t n, size_t size)
 	return fails() ? NULL : calloc(n, size);
 }
 
+static void *try_realloc(void *p, size_t size)
+{
+	return fails() ? NULL : realloc(p, size);
+}
+
 static void *try_aligned_alloc(size_t alignment, size_t size)
 {
 	return fails() ? NULL : aligned_alloc(alignment, size);
@@ -29,11 +36,14 @@ static void *try_aligned_alloc(size_t alignment, size_t size)
 
 #define malloc(size)           try_malloc(size)
 #define calloc(n, size)        try_calloc(n, size)
+#define realloc(p, size)       try_realloc(p, size)
 #define aligned_alloc(a, size) try_aligned_alloc(a, size)
 #include "user/lib/budget_tree.c" /* NOLINT(bugprone-suspicious-include) */
+#include "user/lib/governor_engines.c" /* NOLINT(bugprone-suspicious-include) */
 #include "user/lib/nodes.c" /* NOLINT(bugprone-suspicious-include) */
 #undef malloc
 #undef calloc
+#undef realloc
 #undef aligned_alloc
 
 /* Two nodes, for the shards; belongs to whoever opens a tree with it. */
@@ -72,7 +82,7 @@ static void a_tree_opens_whole_or_not_at_all(void **state)
 static void a_budget_that_cannot_be_opened_leaves_the_tree_as_it_was(void **state)
 {
 	struct budget_setup setup = *(const struct budget_setup *)*state;
-	struct baro_budget *top, *b = NULL;
+	struct baro_budget *top = NULL, *b = NULL;
 	long failures = 0;
 	int r;
 
@@ -109,12 +119,47 @@ static void reading_the_nodes_fails_whole(void **state)
 	until_failure = -1;
 }
 
+static void an_engine_that_cannot_be_added_leaves_the_governor_as_it_was(void **state)
+{
+	struct baro_governor *g = NULL;
+	struct baro_budget *b = NULL;
+	long failures = 0;
+	char name[16];
+
+	(void)state;
+	do {
+		until_failure = failures;
+	} while (baro_governor_open(1000, &g) == -ENOMEM && ++failures < 100);
+	assert_int_equal(failures, 3);
+	if (!g) {
+		fail();
+		return;
+	}
+	/* The eighth place is the last before there must be more. */
+	for (int i = 0; i < 9; i++) {
+		snprintf(name, sizeof(name), "e%d", i);
+		for (failures = 0; failures < 100; failures++) {
+			until_failure = failures;
+			if (!baro_governor_add(g, NULL, name, 0, 10, 100, NONE, &b))
+				break;
+			until_failure = -1;
+			assert_int_equal(baro_governor_list(g, NULL, 0), i);
+			assert_int_equal(baro_budget_list(baro_governor_top(g), NULL, 0), 1 + i);
+			assert_null(baro_governor_find(g, name));
+		}
+		until_failure = -1;
+		assert_int_equal(failures, i % 8 ? 1 : 3);
+	}
+	assert_int_equal(baro_governor_close(g), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_EVERY_WAY(a_tree_opens_whole_or_not_at_all),
 		IN_EVERY_WAY(a_budget_that_cannot_be_opened_leaves_the_tree_as_it_was),
 		cmocka_unit_test(reading_the_nodes_fails_whole),
+		cmocka_unit_test(an_engine_that_cannot_be_added_leaves_the_governor_as_it_was),
 	};
 
 	return cmocka_run_group_tests_name("budget allocations", tests, NULL, NULL);

@@ -426,12 +426,9 @@ static void come_and_go(struct hand *h)
 			return;
 		}
 		for (int k = 0; k < 100; k++) {
-			if (baro_budget_reserve(b, UNIT, &r, NULL))
-				c->wrong++;
-			else if (k == 50 && baro_budget_close(b) != -EBUSY)
-				c->wrong++;
-			if (baro_reservation_release(&r))
-				c->wrong++;
+			c->wrong += baro_budget_reserve(b, UNIT, &r, NULL) != 0;
+			c->wrong += k == 50 && baro_budget_close(b) != -EBUSY;
+			c->wrong += baro_reservation_release(&r) != 0;
 		}
 		if (baro_budget_close(b))
 			c->wrong++;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What an engine without a daemon reads of its own cgroup's files. */
-#include <ftw.h>
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/unit/dir_support.h"
 #include "user/lib/client_internal.h"
 
 #define MIB (1ull << 20)
@@ -33,12 +32,10 @@ static void put(const char *name, const char *text)
 /* A unified tree at `top` with this process in /engine. */
 static int set_up(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
 	char text[PATH_MAX];
 
 	(void)state;
-	snprintf(top, sizeof(top), "%s/barostat-test-files-XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(top))
+	if (dir_make("files", top, sizeof(top)) < 0)
 		return -1;
 	snprintf(text, sizeof(text), "%s/engine", top);
 	if (mkdir(text, 0755) < 0)
@@ -49,18 +46,10 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return dir_remove(top);
 }
 
 static struct baro_pressure read_now(void)

@@ -17,6 +17,7 @@
 #include "user/common/suggest.h"
 #include "user/common/units.h"
 #include "user/daemon/config.h"
+#include "user/daemon/config_endpoint.h"
 
 #define RAM (100 * GIB)
 
@@ -47,7 +48,7 @@ static int load(struct config **ret, char **ret_complaints)
 	return r;
 }
 
-static struct config *accept(const char *text)
+static struct config *accepted(const char *text)
 {
 	_cleanup_free_ char *complaints = NULL;
 	struct config *c = NULL;
@@ -84,7 +85,7 @@ static void refuse(const char *text, const char *expected)
 
 #define KEYS_DAEMON                                                                                                          \
 	"ceiling, reserve, burst, interval, interval_min, interval_max, lease, parent, page, socket, engine_socket, state, " \
-	"page_mode, policy, gamma, bpf and log_level"
+	"metrics, metrics_remote, page_mode, policy, gamma, bpf and log_level"
 #define KEYS_ENGINE "group, cgroup, min, max, initial, weight, stall_target, limit and user"
 #define SHARE       UNITS_SIZE_ALLOWED ", or a percentage of the ceiling like 25%"
 #define NAME        "1 to 63 letters, digits, '.', '_' and '-', the first a letter, a digit or '_'"
@@ -207,6 +208,38 @@ static const struct {
 	  AT(2) "[daemon] bpf = maybe is neither yes nor no; allowed: yes or no\n" AT(
 	      3) "[daemon] log_level = loud is not a level; allowed: error, warning, info or "
 		 "debug\n" },
+	{ "[daemon]\nmetrics = 9469\n",
+	  AT(2) "[daemon] metrics = 9469 is neither an address with a port nor a path; "
+		"allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = 127.0.0.1:0\n",
+	  AT(2) "[daemon] metrics = 127.0.0.1:0 has no port from 1 to 65535; "
+		"allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = 127.0.0.1:65536\n",
+	  AT(2) "[daemon] metrics = 127.0.0.1:65536 has no port from 1 to 65535; "
+		"allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = localhost:9469\n",
+	  AT(2) "[daemon] metrics = localhost:9469 is no IPv4 address, and no IPv6 address in "
+		"brackets; allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = ::1:9469\n",
+	  AT(2) "[daemon] metrics = ::1:9469 is no IPv4 address, and no IPv6 address in "
+		"brackets; allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = [::1]9469\n",
+	  AT(2) "[daemon] metrics = [::1]9469 has no port from 1 to 65535; "
+		"allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = [::g]:9469\n",
+	  AT(2) "[daemon] metrics = [::g]:9469 is no IPv6 address in brackets; "
+		"allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = /run/../metrics\n",
+	  AT(2) "[daemon] metrics = /run/../metrics contains '.' or '..' as a component; "
+		"allowed: " ENDPOINT_ALLOWED "\n" },
+	{ "[daemon]\nmetrics = 0.0.0.0:9469\n",
+	  AT(2) "[daemon] metrics = 0.0.0.0:9469 can be reached from other machines; allowed: a "
+		"loopback address, or metrics_remote = yes beside it\n" },
+	{ "[daemon]\nmetrics = [::]:9469\n",
+	  AT(2) "[daemon] metrics = [::]:9469 can be reached from other machines; allowed: a "
+		"loopback address, or metrics_remote = yes beside it\n" },
+	{ "[daemon]\nmetrics = /run/barostat/pressure\n",
+	  AT(2) "[daemon] metrics is the same file as page; allowed: a path of its own\n" },
 	{ "[daemon]\npage_mode = 0666\n",
 	  AT(2) "[daemon] page_mode = 0666 lets others than its owner write, or execute; allowed: "
 		"an octal mode like 0644, 0640 or 0600\n" },
@@ -355,7 +388,7 @@ static void test_longest_path(void **state)
 	path[sizeof(path) - 1] = 0;
 	path[0] = path[200] = path[400] = '/';
 	snprintf(text, sizeof(text), "[daemon]\npage = %s\n", path);
-	c = accept(text);
+	c = accepted(text);
 	assert_string_equal(c->page, path);
 	config_free(c);
 }
@@ -373,14 +406,14 @@ static void test_long_names(void **state)
 	refuse(text, expected);
 	name[63] = 0;
 	snprintf(text, sizeof(text), "[engine %s]\nmin = 1G\n", name);
-	c = accept(text);
+	c = accepted(text);
 	assert_string_equal(c->engine[0].name, name);
 	config_free(c);
 }
 
 static void test_defaults(void **state)
 {
-	struct config *c = accept("");
+	struct config *c = accepted("");
 
 	assert_int_equal(c->engines, 0);
 	assert_int_equal(c->groups, 1);
@@ -397,12 +430,39 @@ static void test_defaults(void **state)
 	assert_string_equal(c->socket, "/run/barostat/control.sock");
 	assert_string_equal(c->engine_socket, "/run/barostat/engine.sock");
 	assert_string_equal(c->state, "/run/barostat/state.json");
+	assert_string_equal(c->metrics, "off");
+	assert_false(c->metrics_remote);
 	assert_int_equal(c->page_mode, 0644);
 	assert_int_equal(c->policy, LAW_POLICY_MARGINAL);
 	assert_int_equal(c->gamma_ppm, 1000000);
 	assert_true(c->bpf);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 	config_free(c);
+}
+
+static void test_metrics_are_off_local_loopback_or_said_twice(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} t[] = {
+		{ "metrics = OFF", "off" },
+		{ "metrics = 127.0.0.1:1", "127.0.0.1:1" },
+		{ "metrics = 127.9.9.9:65535", "127.9.9.9:65535" },
+		{ "metrics = [::1]:9469 ; six", "[::1]:9469" },
+		{ "metrics = /run/barostat/metrics.sock", "/run/barostat/metrics.sock" },
+		{ "metrics = 0.0.0.0:9469\nmetrics_remote = yes", "0.0.0.0:9469" },
+		{ "metrics_remote = yes\nmetrics = [2001:db8::1]:9469", "[2001:db8::1]:9469" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		char text[128];
+		struct config *c;
+
+		snprintf(text, sizeof(text), "[daemon]\n%s\n", t[i].text);
+		c = accepted(text);
+		assert_string_equal(c->metrics, t[i].expected);
+		config_free(c);
+	}
 }
 
 /* The example of the design, with CRLF, a byte order mark, indents and comments. */
@@ -464,7 +524,7 @@ static void check_example(const struct config *c)
 
 static void test_example(void **state)
 {
-	struct config *c = accept(example);
+	struct config *c = accepted(example);
 
 	check_example(c);
 	config_free(c);
@@ -484,11 +544,11 @@ static char *printed(const struct config *c)
 static void test_print_parses_back(void **state)
 {
 	_cleanup_free_ char *first = NULL, *second = NULL;
-	struct config *c = accept(example), *again;
+	struct config *c = accepted(example), *again;
 
 	check_example(c);
 	first = printed(c);
-	again = accept(first);
+	again = accepted(first);
 	check_example(again);
 	second = printed(again);
 	assert_string_equal(first, second);
@@ -505,7 +565,7 @@ static void test_drop_ins_override_in_name_order(void **state)
 	put("conf.d/10-a.conf", "[engine a]\nmin = 2G\nmax = 4G\n[daemon]\ninterval = 1s\n");
 	put("conf.d/.hidden.conf", "nonsense");
 	put("conf.d/30-c.conf~", "nonsense");
-	c = accept("[daemon]\ninterval = 2s\n[engine a]\nmin = 1G\nmax = 5G\nweight = 7\n");
+	c = accepted("[daemon]\ninterval = 2s\n[engine a]\nmin = 1G\nmax = 5G\nweight = 7\n");
 	assert_int_equal(c->engines, 2);
 	assert_int_equal(c->engine[0].min_bytes, 3 * GIB);
 	assert_int_equal(c->engine[0].max_bytes, 4 * GIB);
@@ -578,7 +638,7 @@ static void test_ten_thousand_engines(void **state)
 	assert_non_null(strstr(complaints, "\nand 5804 complaints more\n"));
 	free(TAKE_PTR(complaints));
 	*strstr(text, "[engine e4096]") = 0;
-	c = accept(text);
+	c = accepted(text);
 	assert_int_equal(c->engines, 4096);
 	assert_string_equal(c->engine[4095].name, "e4095");
 	config_free(c);
@@ -608,8 +668,8 @@ static void expect_set(struct config *c, const char *key, const char *value, int
 
 static void test_set_engine(void **state)
 {
-	struct config *c = accept("[daemon]\nceiling = 10G\nreserve = 1G\n"
-				  "[engine a]\nmin = 1G\nmax = 4G\n[engine b]\nmin = 6G\n");
+	struct config *c = accepted("[daemon]\nceiling = 10G\nreserve = 1G\n"
+				    "[engine a]\nmin = 1G\nmax = 4G\n[engine b]\nmin = 6G\n");
 	struct config_engine *a = &c->engine[0], before;
 	char why[256];
 
@@ -688,6 +748,7 @@ int main(void)
 		cmocka_unit_test(test_longest_path),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_metrics_are_off_local_loopback_or_said_twice),
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_print_parses_back),
 		cmocka_unit_test(test_drop_ins_override_in_name_order),

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Registering a whole data directory. */
 #include "tests/unit/registry_support.h"
+#include "tests/unit/dir_support.h"
 
-#include <ftw.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,29 +12,18 @@ static char top[PATH_MAX / 2];
 
 static int set_up(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
-
 	(void)state;
-	snprintf(top, sizeof(top), "%s/barostat-test-registry-XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(top))
+	if (dir_make("registry", top, sizeof(top)) < 0)
 		return -1;
 	shelf_open(&s, 0);
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	shelf_close(&s);
-	return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return dir_remove(top);
 }
 
 static const char *below_top(const char *name)

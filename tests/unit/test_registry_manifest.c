@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The manifest: what is saved comes back, and what is damaged is refused whole, with a reason. */
 #include "tests/unit/registry_support.h"
+#include "tests/unit/dir_support.h"
 
-#include <dirent.h>
-#include <ftw.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,30 +13,19 @@ static char why[BARO_REGISTRY_WHY_MAX];
 
 static int set_up(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
-
 	(void)state;
-	snprintf(top, sizeof(top), "%s/barostat-test-manifest-XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(top))
+	if (dir_make("manifest", top, sizeof(top)) < 0)
 		return -1;
 	snprintf(manifest, sizeof(manifest), "%s/manifest", top);
 	shelf_open(&s, 0);
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
 	shelf_close(&s);
-	return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return dir_remove(top);
 }
 
 static void write_manifest(const char *text, size_t bytes)
@@ -66,18 +53,6 @@ static char *read_manifest(size_t *ret_bytes)
 static int restore(struct baro_registry_report *report)
 {
 	return baro_registry_restore(s.registry, manifest, report, why, sizeof(why));
-}
-
-static unsigned int files_in_top(void)
-{
-	unsigned int n = 0;
-	DIR *d = opendir(top);
-
-	assert_non_null(d);
-	for (struct dirent *e; (e = readdir(d));)
-		n += e->d_name[0] != '.';
-	closedir(d);
-	return n;
 }
 
 /* ---- there and back -------------------------------------------------------------------------- */
@@ -198,7 +173,7 @@ static void saving_replaces_the_file_at_once_and_leaves_nothing_beside_it(void *
 	assert_int_equal(stat(manifest, &after), 0);
 	/* another file: whoever read the old one still has it whole */
 	assert_true(before.st_ino != after.st_ino);
-	assert_int_equal(files_in_top(), 1);
+	assert_int_equal(dir_entries(top), 1);
 }
 
 static void a_place_that_cannot_be_written_is_an_error(void **state)
@@ -210,7 +185,7 @@ static void a_place_that_cannot_be_written_is_an_error(void **state)
 	/* a directory is in its place */
 	assert_int_equal(mkdir(manifest, 0755), 0);
 	assert_int_equal(baro_registry_save(s.registry, manifest), -EISDIR);
-	assert_int_equal(files_in_top(), 1);
+	assert_int_equal(dir_entries(top), 1);
 	assert_int_equal(rmdir(manifest), 0);
 	assert_int_equal(baro_registry_save(s.registry, "/dev/full/x"), -ENOTDIR);
 }

@@ -6,11 +6,10 @@
  */
 #include "tests/unit/registry_support.h"
 
-#include <ftw.h>
 #include <jansson.h>
-#include <limits.h>
 #include <unistd.h>
 
+#include "tests/unit/dir_support.h"
 #include "tests/unit/fault_support.h"
 #include "user/lib/memtable_internal.h"
 #include "user/lib/pool_internal.h"
@@ -36,13 +35,11 @@ static void make_file(const char *dir, const char *name)
 
 static int set_up(void **state)
 {
-	const char *tmp = getenv("TMPDIR");
 	static const char *const names[] = { "a", "b", "c" };
 	char below[PATH_MAX + 8];
 
 	(void)state;
-	snprintf(top, sizeof(top), "%s/barostat-test-faults-XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(top))
+	if (dir_make("faults", top, sizeof(top)) < 0)
 		return -1;
 	snprintf(data, sizeof(data), "%s/data", top);
 	snprintf(below, sizeof(below), "%s/below", data);
@@ -57,18 +54,10 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return dir_remove(top);
 }
 
 /* Does it with the first call failing, then with the second, until none is left that could. */
@@ -267,18 +256,6 @@ static void a_load_without_memory_leaves_the_index_as_it_was(void **state)
 
 /* ---- manifest -------------------------------------------------------------------------------- */
 
-static unsigned int files_in_top(void)
-{
-	unsigned int n = 0;
-	DIR *d = opendir(top);
-
-	assert_non_null(d);
-	for (struct dirent *e; (e = readdir(d));)
-		n += e->d_name[0] != '.';
-	closedir(d);
-	return n;
-}
-
 static uint64_t indexes_in_manifest(void)
 {
 	struct shelf reader;
@@ -310,7 +287,7 @@ static void save(void)
 	/* the old one or the new one, whole, and nothing beside it */
 	n = (long)indexes_in_manifest();
 	assert_true(n == 7 || (r < 0 && n == 0));
-	assert_int_equal(files_in_top(), 2);
+	assert_int_equal(dir_entries(top), 2);
 	assert_int_equal(baro_registry_close(s.registry), 0);
 }
 

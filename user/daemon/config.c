@@ -9,6 +9,7 @@
 #include "user/common/cleanup.h"
 #include "user/common/log.h"
 #include "user/common/suggest.h"
+#include "user/daemon/config_endpoint.h"
 #include "user/daemon/config_internal.h"
 
 void config_complain(struct config_complaints *to, struct config_where where, const char *fmt, ...)
@@ -115,6 +116,7 @@ struct config *config_new(void)
 	snprintf(c->page, sizeof(c->page), "/run/barostat/pressure");
 	snprintf(c->socket, sizeof(c->socket), "/run/barostat/control.sock");
 	snprintf(c->state, sizeof(c->state), "/run/barostat/state.json");
+	snprintf(c->metrics, sizeof(c->metrics), ENDPOINT_OFF);
 	c->page_mode = 0644;
 	c->policy = LAW_POLICY_MARGINAL;
 	c->gamma_ppm = 1000000;

@@ -81,6 +81,8 @@ struct config {
 	char socket[CONFIG_PATH_MAX]; /* /run/barostat/control.sock */
 	char engine_socket[CONFIG_PATH_MAX]; /* default: engine.sock beside the control socket */
 	char state[CONFIG_PATH_MAX]; /* /run/barostat/state.json */
+	char metrics[CONFIG_PATH_MAX]; /* "off", or where they can be fetched: config_endpoint.h */
+	bool metrics_remote; /* also from other machines */
 	uint32_t page_mode; /* octal, default 0644 */
 	enum law_policy policy;
 	uint32_t gamma_ppm;
@@ -88,7 +90,7 @@ struct config {
 	int log_level; /* enum log_level of user/common/log.h */
 	struct config_where where; /* the last [daemon] section */
 	struct config_where interval_min_where, interval_max_where, lease_where, page_where,
-	    socket_where, engine_socket_where, state_where;
+	    socket_where, engine_socket_where, state_where, metrics_where;
 
 	struct config_engine *engine;
 	uint32_t engines;

@@ -8,6 +8,7 @@
 #include "user/common/cleanup.h"
 #include "user/common/suggest.h"
 #include "user/common/units.h"
+#include "user/daemon/config_endpoint.h"
 #include "user/daemon/config_internal.h"
 
 #define CEILING_LEAST   MIB
@@ -126,6 +127,7 @@ static void check_files(const struct config *c, struct config_complaints *to)
 		{ "socket", c->socket, c->socket_where },
 		{ "engine_socket", c->engine_socket, c->engine_socket_where },
 		{ "state", c->state, c->state_where },
+		{ "metrics", c->metrics, c->metrics_where },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(file); i++)
@@ -135,6 +137,20 @@ static void check_files(const struct config *c, struct config_complaints *to)
 						"[daemon] %s is the same file as %s; allowed: a "
 						"path of its own",
 						file[j].key, file[i].key);
+}
+
+/* What engines use is nobody's business but this machine's, unless it is said twice. */
+static void check_metrics(const struct config *c, struct config_complaints *to)
+{
+	const char *why = "";
+	struct endpoint e;
+
+	if (endpoint_parse(c->metrics, &e, &why) == 0 && !e.loopback && !c->metrics_remote)
+		config_complain(
+		    to, first_said(c->metrics_where, c->where),
+		    "[daemon] metrics = %s can be reached from other machines; allowed: "
+		    "a loopback address, or metrics_remote = yes beside it",
+		    c->metrics);
 }
 
 /* The longest pace by default: a thaw (0.5 s) must not be late for the calm before it. */
@@ -176,6 +192,7 @@ void config_check_daemon(struct config *c, uint64_t ram_bytes, struct config_com
 	check_ceiling(c, ram_bytes, to);
 	check_reserves(c, to);
 	place_engine_socket(c, to);
+	check_metrics(c, to);
 	check_files(c, to);
 	check_times(c, to);
 }

@@ -7,6 +7,7 @@
 
 #include "user/common/cleanup.h"
 #include "user/common/units.h"
+#include "user/daemon/config_endpoint.h"
 #include "user/daemon/config_values.h"
 
 #define KIND(kind)     .parse = config_parse_##kind, .print = config_print_##kind
@@ -52,6 +53,9 @@ static const struct config_key daemon_keys[] = {
 	  FIELD(config, engine_socket), WHERE(config, engine_socket_where), .most = 107 },
 	{ "state", "/run/barostat/state.json", ALLOWED_FILE, KIND(path), FIELD(config, state),
 	  WHERE(config, state_where) },
+	{ "metrics", ENDPOINT_OFF, ENDPOINT_ALLOWED, KIND(endpoint), FIELD(config, metrics),
+	  WHERE(config, metrics_where), .most = 107 },
+	{ "metrics_remote", "no", "yes or no", KIND(bool), FIELD(config, metrics_remote) },
 	{ "page_mode", "0644", "an octal mode like 0644, 0640 or 0600", KIND(octal),
 	  FIELD(config, page_mode), .most = 0644 },
 	{ "policy", "marginal", "marginal, static, proportional, senpai, idle-tax or psi",

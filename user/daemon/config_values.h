@@ -17,6 +17,7 @@ CONFIG_VALUE(percent32); /* uint32_t, ppm */
 CONFIG_VALUE(percent64); /* uint64_t, ppm */
 CONFIG_VALUE(cgroup); /* char[CONFIG_PATH_MAX], relative */
 CONFIG_VALUE(path); /* char[CONFIG_PATH_MAX], absolute */
+CONFIG_VALUE(endpoint); /* char[CONFIG_PATH_MAX], see config_endpoint.h */
 CONFIG_VALUE(name); /* char[CONFIG_NAME_MAX] */
 CONFIG_VALUE(octal); /* uint32_t */
 CONFIG_VALUE(bool); /* bool */

@@ -30,6 +30,7 @@ struct sensor_reading;
 struct control;
 struct demand_socket;
 struct recorder;
+struct metrics_http;
 
 #define RECORDERS_MAX 2
 
@@ -109,6 +110,7 @@ struct daemon {
 	struct control *control;
 	struct demand_socket *demand; /* NULL: engines can only read */
 	struct recorder *recorder[RECORDERS_MAX]; /* NULL: none */
+	struct metrics_http *metrics; /* NULL: off, or they cannot be fetched */
 
 	uint32_t capacity; /* slots */
 	uint32_t slots_used; /* 1 + highest slot in use */
@@ -152,6 +154,7 @@ struct daemon {
 #define LOOP_ENGINES (8ull << 32)
 #define LOOP_DEMAND  (9ull << 32)
 #define LOOP_RECORD  (10ull << 32)
+#define LOOP_METRICS (11ull << 32)
 #define LOOP_KIND(u) ((u) & ~0xffffffffull)
 #define LOOP_ID(u)   ((uint32_t)(u))
 

@@ -283,6 +283,8 @@ json_t *facts_status(const struct daemon *d)
 	set(o, "interval_ms", d->config->interval_ns / NS_PER_MS);
 	set_text(o, "page", d->config->page);
 	set_text(o, "engine_socket", d->config->engine_socket);
+	json_object_set_new(o, "metrics_at",
+			    d->metrics ? json_string(d->config->metrics) : json_null());
 	set_text(o, "config", d->config_path);
 	set_text(o, "parent", d->config->parent);
 	set_text(o, "level", level_name(d->host_level.level));

@@ -16,6 +16,7 @@
 #include "user/common/units.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/demand_socket.h"
+#include "user/daemon/metrics_http.h"
 #include "user/daemon/record.h"
 #include "user/daemon/sensors.h"
 
@@ -44,6 +45,7 @@ static void housekeeping(struct daemon *d, uint64_t now_ns)
 	parent_verify(d);
 	control_expire(d->control, now_ns);
 	record_expire(d, now_ns);
+	metrics_http_run(d->metrics); /* who has been silent for too long */
 }
 
 static void note_given(struct daemon *d)
@@ -246,6 +248,9 @@ static bool dispatch(struct daemon *d, const struct epoll_event *ev)
 	case LOOP_DEMAND:
 		demand_socket_event(d->demand, LOOP_ID(ev->data.u64));
 		break;
+	case LOOP_METRICS:
+		metrics_http_run(d->metrics);
+		break;
 	case LOOP_RECORD:
 		record_event(d, LOOP_ID(ev->data.u64), ev->events);
 		break;
@@ -296,6 +301,7 @@ int daemon_reload(struct daemon *d, char *ret_why, size_t why_size)
 	}
 	config_free(old);
 	log_set_level((enum log_level)d->config->log_level);
+	metrics_http_follow(d, &d->metrics);
 	parent_open(d);
 	engines_refresh_law(d);
 	daemon_set_timer(d, d->config->interval_ns);

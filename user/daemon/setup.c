@@ -17,6 +17,7 @@
 #include "user/daemon/actuator.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/demand_socket.h"
+#include "user/daemon/metrics_http.h"
 #include "user/daemon/page_writer.h"
 #include "user/daemon/record.h"
 #include "user/daemon/sensors.h"
@@ -242,6 +243,7 @@ int daemon_init(struct daemon *d)
 	if (r < 0)
 		return r;
 	open_demand(d);
+	metrics_http_open(d, &d->metrics);
 	state_load(d);
 	note_intentions(d);
 	parent_open(d);
@@ -270,6 +272,7 @@ void daemon_fini(struct daemon *d)
 			unlink(d->config->state);
 	}
 	actuator_close(d->actuator);
+	metrics_http_close(d->metrics);
 	demand_socket_close(d->demand);
 	record_stop_all(d);
 	control_close(d->control);

@@ -52,13 +52,14 @@ static struct baro_admission_limits bulk_ingest(uint64_t cpus, uint64_t budget_b
 {
 	return (struct baro_admission_limits){
 		.writes_max = at_least(8 * cpus, 16),
-		.batches_max = at_least(cpus, 4),
+		.batches_max = at_least(2 * cpus, 4),
 		.index_max = at_least(cpus, 1),
-		.workers_max = at_least(cpus, 1),
+		/* a worker that waits for the disk leaves its processor to another */
+		.workers_max = at_least(2 * cpus, 2),
 		.queue_max = 512,
 		.chunk_records = 4096,
 		.chunk_records_min = 256,
-		.workers_beside_reads = at_least(cpus, 1),
+		.workers_beside_reads = at_least(2 * cpus, 2),
 		.memory_bytes = budget_bytes / 4,
 		.chunk_target_ns = 50 * NS_PER_MS,
 		.read_slowdown_ppm = BARO_READS_UNPROTECTED,

@@ -153,15 +153,10 @@ static void refill(struct baro_budget *b)
 		add_room(b, credit);
 }
 
-static void copy_name(char *to, const char *from)
+int budget_refuse(const struct baro_budget *asked, const struct budget_no *no, uint64_t bytes,
+		  struct baro_refusal *ret)
 {
-	memcpy(to, from, BARO_BUDGET_NAME_MAX);
-}
-
-/* Tells and counts a refusal by `layer`, which has `left` of `limit`. */
-static int refuse(const struct baro_budget *asked, struct baro_budget *layer, uint64_t bytes,
-		  int64_t limit, int64_t left, struct baro_refusal *ret)
-{
+	struct baro_budget *layer = no->layer;
 	uint64_t wanted = BUDGET_LOAD(layer->wanted);
 
 	stripe_reject(&layer->stripes);
@@ -172,38 +167,14 @@ static int refuse(const struct baro_budget *asked, struct baro_budget *layer, ui
 	if (!ret)
 		return -ENOMEM;
 	ret->requested_bytes = bytes;
-	ret->left_bytes = left > 0 ? (uint64_t)left : 0;
-	ret->used_bytes = (uint64_t)(limit - left);
-	ret->limit_bytes = budget_limit_shown(limit);
+	ret->left_bytes = no->left > 0 ? (uint64_t)no->left : 0;
+	ret->used_bytes = (uint64_t)(no->limit - no->left);
+	ret->limit_bytes = budget_limit_shown(no->limit);
 	ret->depth = layer->depth;
 	ret->reserved0 = 0;
-	copy_name(ret->layer, layer->name);
-	copy_name(ret->asked, asked->name);
+	memcpy(ret->layer, layer->name, BARO_BUDGET_NAME_MAX);
+	memcpy(ret->asked, asked->name, BARO_BUDGET_NAME_MAX);
 	return -ENOMEM;
-}
-
-/*
- * Refuses without the lock, when a layer has no credit out and too little room: a single word says
- * so. 0: it may fit, or something changes just now.
- */
-static int refuse_at_once(struct baro_budget *b, uint64_t bytes, int64_t need,
-			  struct baro_refusal *ret_refusal)
-{
-	uint32_t seq;
-
-	if (!budget_read_begin(b->tree, &seq))
-		return 0;
-	for (struct baro_budget *l = b; l; l = l->parent) {
-		int64_t room = BUDGET_LOAD(l->room), limit;
-
-		if (room >= need)
-			continue;
-		limit = BUDGET_LOAD(l->limit);
-		if (BUDGET_LOAD(l->credit_max) || !budget_read_holds(b->tree, seq))
-			return 0;
-		return refuse(b, l, bytes, limit, room, ret_refusal);
-	}
-	return 0;
 }
 
 /* The lowest layer that refuses, once all credit that could help has been called in; or NULL. */
@@ -218,14 +189,16 @@ static struct baro_budget *refusing(struct baro_budget *b, int64_t bytes)
 	return NULL;
 }
 
-static int draw_locked(struct baro_budget *b, uint64_t bytes, int64_t need,
-		       struct baro_refusal *ret_refusal)
+static int draw_locked(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal)
 {
-	struct baro_budget *no = refusing(b, need);
+	int64_t need = budget_need_of(bytes);
+	struct budget_no no = { .layer = refusing(b, need) };
 
-	if (no)
-		return refuse(b, no, bytes, no->limit, no->limit - budget_used_locked(no),
-			      ret_refusal);
+	if (no.layer) {
+		no.limit = no.layer->limit;
+		no.left = no.limit - budget_used_locked(no.layer);
+		return budget_refuse(b, &no, bytes, ret_refusal);
+	}
 	draw(b, need);
 	warm(b, need);
 	refill(b);
@@ -234,29 +207,22 @@ static int draw_locked(struct baro_budget *b, uint64_t bytes, int64_t need,
 
 int budget_draw(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal)
 {
-	/* More than any limit: the same as any other request that is refused. */
-	int64_t need = bytes > (uint64_t)BUDGET_BYTES_MAX ? BUDGET_BYTES_MAX + 1 : (int64_t)bytes;
 	int r;
 
-	if (!bytes)
-		return 0;
-	r = refuse_at_once(b, bytes, need, ret_refusal);
-	if (r)
-		return r;
-	if (stripe_take(&b->stripes, bytes))
+	if (!bytes || stripe_take(&b->stripes, bytes))
 		return 0;
 	budget_lock(b->tree);
-	r = draw_locked(b, bytes, need, ret_refusal);
+	r = draw_locked(b, bytes, ret_refusal);
 	budget_unlock(b->tree);
 	return r;
 }
 
-void budget_return(struct baro_budget *b, uint64_t bytes)
+int budget_return(struct baro_budget *b, uint64_t bytes)
 {
 	int64_t credit;
 
 	if (stripe_put(&b->stripes, bytes))
-		return;
+		return 0;
 	budget_lock(b->tree);
 	/* The stripe was full: half of it goes with the rest. */
 	credit = (int64_t)stripes_cap_bytes(&b->stripes) / 2;
@@ -264,4 +230,5 @@ void budget_return(struct baro_budget *b, uint64_t bytes)
 		credit = 0;
 	add_room(b, (int64_t)bytes + credit);
 	budget_unlock(b->tree);
+	return 0;
 }

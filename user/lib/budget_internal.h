@@ -25,6 +25,10 @@
 #include "user/lib/nodes.h"
 #include "user/lib/stripe.h"
 
+#ifndef __SIZEOF_INT128__
+#error "budgets are for 64-bit machines"
+#endif
+
 #define BUDGET_BYTES_MAX (INT64_C(1) << 62) /* what "no limit" is inside */
 #define BUDGET_HOT_OPS   64u /* reservations with the lock before credit is handed out */
 /* Credit out, of the smallest limit on the way up; and per stripe at most. */
@@ -161,8 +165,8 @@ static inline uint64_t budget_limit_shown(int64_t limit)
 
 /* Takes bytes from `b` and all above it, when its stripe has too little. -ENOMEM. */
 int budget_draw(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal);
-/* Gives bytes back, when its stripe is full. */
-void budget_return(struct baro_budget *b, uint64_t bytes);
+/* Gives bytes back, when its stripe is full. 0, so that the last call of a release can be it. */
+int budget_return(struct baro_budget *b, uint64_t bytes);
 
 /* Reads and stores of words that others read or store meanwhile. */
 #define BUDGET_LOAD(word)     __atomic_load_n(&(word), __ATOMIC_RELAXED)
@@ -181,5 +185,41 @@ static inline bool budget_read_holds(const struct budget_tree *t, uint32_t seq)
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return BUDGET_LOAD(t->seq) == seq;
 }
+
+/* More than any limit is the same as any other request that is refused. */
+static inline int64_t budget_need_of(uint64_t bytes)
+{
+	return bytes > (uint64_t)BUDGET_BYTES_MAX ? BUDGET_BYTES_MAX + 1 : (int64_t)bytes;
+}
+
+/* A layer that refuses, and what it had. */
+struct budget_no {
+	struct baro_budget *layer;
+	int64_t limit, left;
+};
+
+/*
+ * Whether a request is refused for sure: a layer has no credit out and too little room, and every
+ * layer below it has enough. One word says so, and no lock is needed. False: it may fit, or
+ * something changes just now.
+ */
+static inline bool budget_is_full(struct baro_budget *b, int64_t need, struct budget_no *ret)
+{
+	uint32_t seq;
+
+	if (!budget_read_begin(b->tree, &seq))
+		return false;
+	while (b && (ret->left = BUDGET_LOAD(b->room)) >= need)
+		b = b->parent;
+	if (!b || !need || BUDGET_LOAD(b->credit_max))
+		return false;
+	ret->layer = b;
+	ret->limit = BUDGET_LOAD(b->limit);
+	return budget_read_holds(b->tree, seq);
+}
+
+/* Counts and tells a refusal. -ENOMEM. */
+int budget_refuse(const struct baro_budget *asked, const struct budget_no *no, uint64_t bytes,
+		  struct baro_refusal *ret_refusal);
 
 #endif

@@ -27,7 +27,7 @@ uint32_t percpu_lines_wanted(uint32_t most)
 
 static bool registered(void)
 {
-#ifdef PERCPU_RSEQ
+#ifdef LIB_RSEQ
 	return __rseq_size != 0;
 #else
 	return false;
@@ -43,7 +43,7 @@ int percpu_init(struct percpu *p, bool atomic)
 		made.owned = cpus();
 	else
 		made.shared = percpu_lines_wanted(SHARED_MAX);
-#ifdef PERCPU_RSEQ
+#ifdef LIB_RSEQ
 	made.rseq_offset = __rseq_offset;
 #endif
 	bytes = (made.owned + made.shared) * sizeof(struct percpu_line);

@@ -11,19 +11,11 @@
 #ifndef BAROSTAT_LIB_PERCPU_H
 #define BAROSTAT_LIB_PERCPU_H
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "user/lib/portable.h"
-
-#if defined(__x86_64__) && defined(__LP64__) && !defined(LIB_PORTABLE) && defined(__has_include)
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-#define PERCPU_RSEQ 1
-#endif
-#endif
+#include "user/lib/cpu.h"
 
 struct percpu_line {
 	uint64_t count;
@@ -47,30 +39,14 @@ uint64_t percpu_sum(const struct percpu *p);
 /* How many lines a power of two of shared ones should have here, at most `most`. */
 uint32_t percpu_lines_wanted(uint32_t most);
 
-/* The processor the thread is on, more or less. */
-static inline uint32_t percpu_here(void)
-{
-#ifdef PERCPU_RSEQ
-	uint32_t cpu;
-
-	/* cpu_id_start: 0 where nothing is registered. */
-	__asm__ volatile("movl %%fs:0(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
-	return cpu;
-#else
-	int cpu = sched_getcpu();
-
-	return cpu < 0 ? 0 : (uint32_t)cpu;
-#endif
-}
-
 static inline void percpu_add_shared(const struct percpu *p, uint64_t n)
 {
-	uint32_t i = p->shared > 1 ? percpu_here() & (p->shared - 1) : 0;
+	uint32_t i = p->shared > 1 ? cpu_here() & (p->shared - 1) : 0;
 
 	__atomic_fetch_add(&p->line[p->owned + i].count, n, __ATOMIC_RELAXED);
 }
 
-#ifdef PERCPU_RSEQ
+#ifdef LIB_RSEQ
 _Static_assert(sizeof(struct percpu_line) == 1 << 6, "the sequence shifts by 6");
 _Static_assert(offsetof(struct percpu_line, count) == 0, "the sequence uses offset 0");
 

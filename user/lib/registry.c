@@ -175,28 +175,6 @@ int baro_registry_find(struct baro_registry *r, const char *name, uint64_t *ret_
 /* ---- getting -----------------------------------------------------------------------------------
  */
 
-/* Counts itself in, and then looks: see registry_load.c. */
-static inline bool pin_loaded(struct baro_registry *r, const struct registry_entry *e,
-			      uint64_t word, uint64_t now_ns, struct baro_pin *ret_pin)
-{
-	struct registry_slab *slab = slab_of(r, word_block(word));
-	uint32_t at = word_block(word) % BLOCK_SLAB;
-	struct registry_lane *lane =
-	    &slab->lane[(percpu_here() & (r->lanes - 1)) * BLOCK_SLAB + at];
-
-	__atomic_fetch_add(&lane->gets, 1, __ATOMIC_SEQ_CST);
-	if (entry_word(e) != word) {
-		__atomic_fetch_sub(&lane->gets, 1, __ATOMIC_SEQ_CST);
-		return false;
-	}
-	if (__atomic_load_n(&lane->last_ns, __ATOMIC_RELAXED) < now_ns)
-		__atomic_store_n(&lane->last_ns, now_ns, __ATOMIC_RELAXED);
-	percpu_add(&r->accesses, 1);
-	ret_pin->object = slab->block[at].object;
-	ret_pin->lane = lane;
-	return true;
-}
-
 /* 0: pinned. -EAGAIN: not loaded just now. */
 static inline int try_get(struct baro_registry *r, uint64_t id, uint64_t now_ns,
 			  struct baro_pin *ret_pin)
@@ -212,7 +190,7 @@ static inline int try_get(struct baro_registry *r, uint64_t id, uint64_t now_ns,
 			return -ENOENT;
 		if (word_state(word) != BARO_INDEX_LOADED)
 			return -EAGAIN;
-	} while (!pin_loaded(r, e, word, now_ns, ret_pin));
+	} while (!registry_pin(r, e, word, now_ns, ret_pin));
 	return 0;
 }
 
@@ -317,7 +295,7 @@ static void describe(const struct baro_registry *r, const struct registry_entry 
 		const struct registry_block *b = block_at(r, block);
 
 		info.bytes = b->bytes;
-		info.accesses += lib_less(registry_gets(r, block), b->gets_before);
+		info.accesses += lib_less(registry_gets(r, block), b->puts_before);
 		info.pins = registry_pins(r, block);
 		info.last_ns = registry_last_ns(r, block);
 	} else if (state == BARO_INDEX_REGISTERED) {

@@ -56,8 +56,7 @@ struct registry_lane {
 struct registry_block {
 	void *object;
 	uint64_t bytes;
-	uint64_t gets_before; /* of all lanes, when it was loaded */
-	uint64_t last_before_ns;
+	uint64_t puts_before; /* of all lanes, when it was loaded */
 	pthread_t owner; /* who loads or unloads */
 	uint32_t entry;
 	uint32_t next_free; /* and one */
@@ -257,6 +256,7 @@ int registry_dir_number(struct baro_registry *r, const char *path, const char *p
 int registry_block_take(struct baro_registry *r, uint32_t *ret_block);
 void registry_block_free(struct baro_registry *r, uint32_t block);
 uint64_t registry_gets(const struct baro_registry *r, uint32_t block);
+uint64_t registry_puts(const struct baro_registry *r, uint32_t block);
 uint64_t registry_last_ns(const struct baro_registry *r, uint32_t block);
 /* Exactly none when it is 0 and the entry says UNLOADING; otherwise of about now. */
 uint64_t registry_pins(const struct baro_registry *r, uint32_t block);
@@ -271,5 +271,27 @@ int registry_load(struct baro_registry *r, uint64_t id, uint64_t now_ns, struct 
 
 /* Unloads a loaded one. The lock is let go for the callback, and held again at the end. -EBUSY */
 int registry_unload_entry(struct baro_registry *r, uint32_t number, uint64_t *ret_freed_bytes);
+
+/* Hands out what is loaded, by the word that says so: counts itself in, and then looks whether it
+ * still says it. False: it does not, and nothing has changed. See registry_load.c. */
+static inline bool registry_pin(struct baro_registry *r, const struct registry_entry *e,
+				uint64_t word, uint64_t now_ns, struct baro_pin *ret_pin)
+{
+	struct registry_slab *slab = slab_of(r, word_block(word));
+	uint32_t at = word_block(word) % BLOCK_SLAB;
+	struct registry_lane *lane = &slab->lane[(cpu_here() & (r->lanes - 1)) * BLOCK_SLAB + at];
+
+	__atomic_fetch_add(&lane->gets, 1, __ATOMIC_SEQ_CST);
+	if (entry_word(e) != word) {
+		__atomic_fetch_sub(&lane->gets, 1, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	if (__atomic_load_n(&lane->last_ns, __ATOMIC_RELAXED) < now_ns)
+		__atomic_store_n(&lane->last_ns, now_ns, __ATOMIC_RELAXED);
+	percpu_add(&r->accesses, 1);
+	ret_pin->object = slab->block[at].object;
+	ret_pin->lane = lane;
+	return true;
+}
 
 #endif

@@ -61,6 +61,15 @@ void registry_block_free(struct baro_registry *r, uint32_t block)
 	r->free_block = block + 1;
 }
 
+uint64_t registry_puts(const struct baro_registry *r, uint32_t block)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < r->lanes; i++)
+		sum += __atomic_load_n(&lane_at(r, block, i)->puts, __ATOMIC_SEQ_CST);
+	return sum;
+}
+
 uint64_t registry_gets(const struct baro_registry *r, uint32_t block)
 {
 	uint64_t sum = 0;
@@ -72,10 +81,8 @@ uint64_t registry_gets(const struct baro_registry *r, uint32_t block)
 
 uint64_t registry_pins(const struct baro_registry *r, uint32_t block)
 {
-	uint64_t puts = 0;
+	uint64_t puts = registry_puts(r, block);
 
-	for (uint32_t i = 0; i < r->lanes; i++)
-		puts += __atomic_load_n(&lane_at(r, block, i)->puts, __ATOMIC_SEQ_CST);
 	return registry_gets(r, block) - puts;
 }
 
@@ -188,9 +195,9 @@ static int load(struct baro_registry *r, struct registry_entry *e, uint32_t numb
 	if (!status) {
 		b->object = object;
 		b->bytes = bytes ? bytes : e->bytes ? e->bytes : PAGE_BYTES;
-		b->gets_before = registry_gets(r, block);
+		b->puts_before = registry_puts(r, block);
 		forget_last_use(r, block);
-		lane = lane_at(r, block, percpu_here() & (r->lanes - 1));
+		lane = lane_at(r, block, cpu_here() & (r->lanes - 1));
 		__atomic_fetch_add(&lane->gets, 1, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&lane->last_ns, now_ns, __ATOMIC_RELAXED);
 		percpu_add(&r->accesses, 1);
@@ -281,7 +288,8 @@ int registry_unload_entry(struct baro_registry *r, uint32_t number, uint64_t *re
 	b->owner = pthread_self();
 	call_unload(r, e, number, b->object);
 	*ret_freed_bytes = b->bytes;
-	e->accesses += lib_less(registry_gets(r, block), b->gets_before);
+	/* as many as were given back, now that none is out; gets may have one more for a moment */
+	e->accesses += registry_puts(r, block) - b->puts_before;
 	e->last_ns = registry_last_ns(r, block);
 	count_add(&r->loaded_bytes, -b->bytes);
 	count_add(&r->unloads, 1);

@@ -82,7 +82,7 @@ static int describe(struct writer *w, const struct registry_entry *e)
 	if (loaded) {
 		const struct registry_block *b = block_at(r, word_block(e->word));
 
-		accesses += lib_less(registry_gets(r, word_block(e->word)), b->gets_before);
+		accesses += lib_less(registry_gets(r, word_block(e->word)), b->puts_before);
 		bytes = b->bytes;
 	}
 	line = json_pack("{s:s,s:I,s:I,s:I,s:b}", "name", registry_name_of(e), "bytes",

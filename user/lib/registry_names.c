@@ -20,6 +20,7 @@
 #define FIND_TRIES       64
 #define WALK_CHECK       64u /* steps between two looks at names_seq */
 #define HASH_PRIME       UINT64_C(0x9e3779b97f4a7c15)
+#define HASH_SECOND      UINT64_C(0xd6e8feb86659fd93)
 
 static uint64_t load(const uint64_t *word)
 {
@@ -97,13 +98,29 @@ static size_t block_words(const struct registry_item *item)
 	       (item->path_bytes ? text_words(item->path_bytes) : 0);
 }
 
-/* The i-th word of a text, zeros behind its end. */
-static uint64_t text_word(const char *text, size_t bytes, size_t i)
+static inline uint64_t whole_word(const char *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return word;
+}
+
+/* The last word of a text, of n < 8 bytes: zeros behind them. */
+static inline uint64_t last_word(const char *at, size_t n)
 {
 	uint64_t word = 0;
-	size_t n = bytes > 8 * i ? bytes - 8 * i : 0;
 
-	memcpy(&word, text + 8 * i, n < 8 ? n : 8);
+	if (n >= 4) {
+		uint32_t low, high;
+
+		/* the two halves overlap */
+		memcpy(&low, at, 4);
+		memcpy(&high, at + n - 4, 4);
+		return low | (uint64_t)high << 8 * (n - 4);
+	}
+	for (size_t k = 0; k < n; k++)
+		word |= (uint64_t)(unsigned char)at[k] << 8 * k;
 	return word;
 }
 
@@ -114,25 +131,31 @@ static uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
-/* With a secret: names come from files, and should not be able to choose their bucket. */
-static uint32_t hash_of(const struct baro_registry *r, const char *name, size_t bytes)
+/* With a secret: names come from files, and should not be able to choose their bucket. Words are
+ * multiplied independently of each other, each with a key of its own. */
+static inline uint32_t hash_of(const struct baro_registry *r, const char *name, size_t bytes)
 {
-	uint64_t h = r->seed ^ bytes;
+	uint64_t key = r->seed, h = bytes;
 
-	for (size_t i = 0; 8 * i < bytes; i++)
-		h = fold(h ^ text_word(name, bytes, i), HASH_PRIME);
-	h = fold(h, r->seed | 1);
+	for (size_t i = 0; i < bytes / 8; i++) {
+		key += HASH_PRIME;
+		h += fold(whole_word(name + 8 * i) ^ key, key + HASH_SECOND);
+	}
+	h += fold(last_word(name + bytes / 8 * 8, bytes % 8) ^ key, HASH_PRIME);
+	h = fold(h ^ r->seed, HASH_SECOND);
 	return (uint32_t)(h ^ h >> 32);
 }
 
-static bool name_is(const uint64_t *block, const char *name, size_t bytes)
+static inline bool name_is(const uint64_t *block, const char *name, size_t bytes)
 {
-	if ((uint32_t)load(block) != bytes)
+	size_t whole = bytes / 8;
+
+	if ((uint32_t)load(block++) != bytes)
 		return false;
-	for (size_t i = 0; 8 * i < bytes; i++)
-		if (load(block + 1 + i) != text_word(name, bytes, i))
+	for (size_t i = 0; i < whole; i++)
+		if (load(block + i) != whole_word(name + 8 * i))
 			return false;
-	return true;
+	return load(block + whole) == last_word(name + 8 * whole, bytes % 8);
 }
 
 const char *registry_name_of(const struct registry_entry *e)
@@ -338,8 +361,11 @@ static uint64_t *take_text(struct baro_registry *r, size_t words)
 
 static void write_text(uint64_t *to, const char *text, size_t bytes)
 {
-	for (size_t i = 0; i < text_words(bytes); i++)
-		store(&to[i], text_word(text, bytes, i));
+	size_t whole = bytes / 8;
+
+	for (size_t i = 0; i < whole; i++)
+		store(&to[i], whole_word(text + 8 * i));
+	store(&to[whole], last_word(text + 8 * whole, bytes % 8));
 }
 
 static uint32_t take_entry(struct baro_registry *r)

@@ -66,9 +66,8 @@ static struct baro_budget *nearest_with_room(const struct baro_budget *b, uint64
 	return b->shard[here];
 }
 
-static __attribute__((noinline)) int reserve_slowly(struct baro_budget *b, uint64_t bytes,
-						    struct baro_reservation *ret,
-						    struct baro_refusal *ret_refusal)
+static int reserve_from(struct baro_budget *b, uint64_t bytes, struct baro_reservation *ret,
+			struct baro_refusal *ret_refusal)
 {
 	int r = budget_draw(b, bytes, ret_refusal);
 
@@ -77,34 +76,37 @@ static __attribute__((noinline)) int reserve_slowly(struct baro_budget *b, uint6
 	return r;
 }
 
-static inline __attribute__((always_inline)) int reserve_from(struct baro_budget *b, uint64_t bytes,
-							      struct baro_reservation *ret,
-							      struct baro_refusal *ret_refusal)
-{
-	if (!stripe_take_fast(&b->stripes, bytes))
-		return reserve_slowly(b, bytes, ret, ret_refusal);
-	fill(ret, b, bytes);
-	return 0;
-}
-
-static __attribute__((noinline)) int reserve_by_node(struct baro_budget *b, uint64_t bytes,
-						     struct baro_reservation *ret,
-						     struct baro_refusal *ret_refusal)
+/* A budget by node has no credit of its own: its nodes have. */
+static int reserve_by_node(struct baro_budget *b, uint64_t bytes, struct baro_reservation *ret,
+			   struct baro_refusal *ret_refusal)
 {
 	struct baro_budget *near = b->shard[nodes_here(b->tree->nodes)];
 
-	if (!stripe_take_fast(&near->stripes, bytes))
-		return reserve_slowly(nearest_with_room(b, bytes), bytes, ret, ret_refusal);
+	if (!stripe_take(&near->stripes, bytes))
+		return reserve_from(nearest_with_room(b, bytes), bytes, ret, ret_refusal);
 	fill(ret, near, bytes);
 	return 0;
+}
+
+/* What the stripe of this processor could not give. */
+static __attribute__((noinline)) int reserve_slowly(struct baro_budget *b, uint64_t bytes,
+						    struct baro_reservation *ret,
+						    struct baro_refusal *ret_refusal)
+{
+	struct budget_no no;
+
+	if (budget_is_full(b, budget_need_of(bytes), &no))
+		return budget_refuse(b, &no, bytes, ret_refusal);
+	return (b->shard ? reserve_by_node : reserve_from)(b, bytes, ret, ret_refusal);
 }
 
 int baro_budget_reserve(struct baro_budget *b, uint64_t bytes, struct baro_reservation *ret,
 			struct baro_refusal *ret_refusal)
 {
-	if (__builtin_expect(b->shard != NULL, 0))
-		return reserve_by_node(b, bytes, ret, ret_refusal);
-	return reserve_from(b, bytes, ret, ret_refusal);
+	if (!stripe_take_fast(&b->stripes, b->stripe, bytes))
+		return reserve_slowly(b, bytes, ret, ret_refusal);
+	fill(ret, b, bytes);
+	return 0;
 }
 
 int baro_budget_reserve_on(struct baro_budget *b, uint32_t node, uint64_t bytes,
@@ -122,24 +124,24 @@ int baro_budget_reserve_on(struct baro_budget *b, uint32_t node, uint64_t bytes,
 /* ---- what is held ------------------------------------------------------------------------------
  */
 
-static inline __attribute__((always_inline)) void give(struct baro_budget *b, uint64_t bytes)
+static inline __attribute__((always_inline)) int give(struct baro_budget *b, uint64_t bytes)
 {
-	if (!stripe_put_fast(&b->stripes, bytes))
-		budget_return(b, bytes);
+	return stripe_put_fast(&b->stripes, b->stripe, bytes) ? 0 : budget_return(b, bytes);
 }
 
 int baro_reservation_release(struct baro_reservation *r)
 {
-	int err = claim(r);
+	const void *found = take_seal(r);
 
-	if (!err)
-		give(r->budget, r->bytes);
-	return err;
+	if (__builtin_expect(found != r, 0))
+		return misused(r, found);
+	return give(r->budget, r->bytes);
 }
 
 static int grow(struct baro_budget *b, uint64_t bytes, struct baro_refusal *ret_refusal)
 {
-	return stripe_take_fast(&b->stripes, bytes) ? 0 : budget_draw(b, bytes, ret_refusal);
+	return stripe_take_fast(&b->stripes, b->stripe, bytes) ? 0
+							       : budget_draw(b, bytes, ret_refusal);
 }
 
 int baro_reservation_resize(struct baro_reservation *r, uint64_t bytes,
@@ -152,7 +154,7 @@ int baro_reservation_resize(struct baro_reservation *r, uint64_t bytes,
 	if (bytes > r->bytes)
 		err = grow(r->budget, bytes - r->bytes, ret_refusal);
 	else if (bytes < r->bytes)
-		give(r->budget, r->bytes - bytes);
+		err = give(r->budget, r->bytes - bytes);
 	if (!err)
 		set_bytes(r, bytes);
 	put_seal(r);

@@ -65,7 +65,6 @@ void stripes_init(struct stripes *s, struct stripe *at, uint32_t count, bool per
 	*s = (struct stripes){ .at = at, .count = count, .percpu = percpu };
 #ifdef LIB_RSEQ
 	s->rseq_offset = __rseq_offset;
-	s->percpu_count = percpu ? count : 0;
 #endif
 	for (uint32_t i = 0; i < count; i++)
 		at[i] = (struct stripe){ 0 };
@@ -102,12 +101,12 @@ static bool put_cas(struct stripes *s, uint64_t bytes)
 
 bool stripe_take(struct stripes *s, uint64_t bytes)
 {
-	return s->percpu ? stripe_take_fast(s, bytes) : take_cas(s, bytes);
+	return s->percpu ? stripe_take_fast(s, s->at, bytes) : take_cas(s, bytes);
 }
 
 bool stripe_put(struct stripes *s, uint64_t bytes)
 {
-	return s->percpu ? stripe_put_fast(s, bytes) : put_cas(s, bytes);
+	return s->percpu ? stripe_put_fast(s, s->at, bytes) : put_cas(s, bytes);
 }
 
 void stripes_open(struct stripes *s, uint64_t cap_bytes)
@@ -120,17 +119,23 @@ void stripes_open(struct stripes *s, uint64_t cap_bytes)
 		for (uint32_t i = 0; i < s->count; i++)
 			__atomic_store_n(&s->at[i].word, tag, __ATOMIC_RELEASE);
 	}
-	__atomic_store_n(&s->cap_word, tag | cap_bytes, __ATOMIC_RELEASE);
+	stripes_unbar(s, tag | cap_bytes);
 }
 
 uint64_t stripes_bar(struct stripes *s)
 {
-	return __atomic_exchange_n(&s->cap_word, 0, __ATOMIC_SEQ_CST);
+	uint64_t cap_word = __atomic_load_n(&s->cap_word, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&s->gate, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->cap_word, 0, __ATOMIC_SEQ_CST);
+	return cap_word;
 }
 
 void stripes_unbar(struct stripes *s, uint64_t cap_word)
 {
 	__atomic_store_n(&s->cap_word, cap_word, __ATOMIC_RELEASE);
+	if (s->percpu)
+		__atomic_store_n(&s->gate, s->count, __ATOMIC_RELEASE);
 }
 
 bool stripes_fence(const struct stripes *s)

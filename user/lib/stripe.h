@@ -8,7 +8,7 @@
  * interrupted in between back to its beginning. Elsewhere, and under sanitizers, it is a
  * compare-and-swap on the stripe of the processor the thread happens to be on.
  *
- * Calling credit in ("shutting"): whoever holds the owner's lock stores 0 as cap, which makes both
+ * Calling credit in ("shutting"): whoever holds the owner's lock bars the stripes, which makes both
  * take and put fail; stripes_fence() then makes sure that nobody is in the middle of either
  * (membarrier restarts the sequences of all processors); from then on nobody else writes the
  * stripes, and they can be swept. Without rseq there is nothing to wait for: words carry the
@@ -40,7 +40,7 @@ struct stripes {
 	uint64_t cap_word; /* the most a stripe may hold, with the generation; 0: shut */
 	struct stripe *at;
 	int64_t rseq_offset; /* of the thread's rseq area, from the thread pointer */
-	uint32_t percpu_count; /* count with rseq, without it 0: no processor passes */
+	uint32_t gate; /* with rseq and open: count; else 0, and no processor passes */
 	uint32_t count;
 	uint16_t generation; /* of the last opening */
 	bool percpu; /* with rseq */
@@ -101,9 +101,9 @@ static inline void stripe_reject(struct stripes *s)
  * of the processor), and resumes an interrupted one at 4:, which begins again. The pointer is
  * cleared afterwards: it must not outlive the library.
  *
- * The cap is loaded before the word. The other way round a sequence that begins while the stripe is
- * shut could load the word before it is swept, see the cap of the next opening, and bring back what
- * was called in.
+ * The gate is loaded before the word. The other way round a sequence that begins while the stripe
+ * is barred could load the word before it is swept, find the gate open for the next time, and bring
+ * back what was called in.
  */
 #define STRIPE_SEQ_BEGIN                                                                           \
 	".pushsection __rseq_cs, \"aw\"\n\t"                                                       \
@@ -116,13 +116,12 @@ static inline void stripe_reject(struct stripes *s)
 	"movq %%rax, %%fs:8(%[rseq])\n\t"                                                          \
 	"1:\n\t"                                                                                   \
 	"movl %%fs:4(%[rseq]), %%eax\n\t"                                                          \
-	"cmpl %[count], %%eax\n\t"                                                                 \
+	"cmpl %[gate], %%eax\n\t"                                                                  \
 	"jae %l[no]\n\t"                                                                           \
-	"movq %[cap], %%rdx\n\t"                                                                   \
 	"shll $7, %%eax\n\t"                                                                       \
-	"movq (%[at], %%rax), %%rcx\n\t"
+	"movq (%[at], %%rax), %%r10\n\t"
 #define STRIPE_SEQ_END                                                                             \
-	"movq %%rcx, (%[at], %%rax)\n\t"                                                           \
+	"movq %%r10, (%[at], %%rax)\n\t"                                                           \
 	"2:\n\t"                                                                                   \
 	"movq $0, %%fs:8(%[rseq])\n\t"                                                             \
 	".pushsection __rseq_failure, \"ax\"\n\t"                                                  \
@@ -132,8 +131,8 @@ static inline void stripe_reject(struct stripes *s)
 	"jmp %l[again]\n\t"                                                                        \
 	".popsection\n\t"
 #define STRIPE_SEQ_OPERANDS                                                                        \
-	[rseq] "r"(s->rseq_offset), [count] "m"(s->percpu_count), [at] "r"(s->at),                 \
-	    [cap] "m"(s->cap_word), [bytes] "r"(bytes), [signature] "i"(RSEQ_SIG)
+	[rseq] "r"(s->rseq_offset), [gate] "m"(s->gate), [at] "r"(at), [cap] "m"(s->cap_word),     \
+	    [bytes] "r"(bytes), [signature] "i"(RSEQ_SIG)
 
 _Static_assert(sizeof(struct stripe) == 1 << 7, "the sequences shift by 7");
 _Static_assert(offsetof(struct stripe, word) == 0, "the sequences use offset 0");
@@ -143,17 +142,15 @@ static inline void stripe_leave(const struct stripes *s)
 	__asm__ volatile("movq $0, %%fs:8(%0)" ::"r"(s->rseq_offset) : "memory");
 }
 
-static inline __attribute__((always_inline)) bool stripe_take_rseq(struct stripes *s,
-								   uint64_t bytes)
+static inline __attribute__((always_inline)) bool
+stripe_take_rseq(struct stripes *s, struct stripe *at, uint64_t bytes)
 {
 again:
-	__asm__ goto(STRIPE_SEQ_BEGIN "testq %%rdx, %%rdx\n\t"
-				      "jz %l[no]\n\t"
-				      "subq %[bytes], %%rcx\n\t"
+	__asm__ goto(STRIPE_SEQ_BEGIN "subq %[bytes], %%r10\n\t"
 				      "jb %l[no]\n\t" STRIPE_SEQ_END
 		     :
 		     : STRIPE_SEQ_OPERANDS
-		     : "rax", "rcx", "rdx", "memory", "cc"
+		     : "rax", "r10", "memory", "cc"
 		     : again, no);
 	return true;
 no:
@@ -161,16 +158,17 @@ no:
 	return false;
 }
 
-static inline __attribute__((always_inline)) bool stripe_put_rseq(struct stripes *s, uint64_t bytes)
+static inline __attribute__((always_inline)) bool stripe_put_rseq(struct stripes *s,
+								  struct stripe *at, uint64_t bytes)
 {
 again:
 	/* No wrap: bytes are at most 2^63, a word is below 2^48. */
-	__asm__ goto(STRIPE_SEQ_BEGIN "addq %[bytes], %%rcx\n\t"
-				      "cmpq %%rdx, %%rcx\n\t"
+	__asm__ goto(STRIPE_SEQ_BEGIN "addq %[bytes], %%r10\n\t"
+				      "cmpq %[cap], %%r10\n\t"
 				      "ja %l[no]\n\t" STRIPE_SEQ_END
 		     :
 		     : STRIPE_SEQ_OPERANDS
-		     : "rax", "rcx", "rdx", "memory", "cc"
+		     : "rax", "r10", "memory", "cc"
 		     : again, no);
 	return true;
 no:
@@ -181,25 +179,27 @@ no:
 
 /*
  * The two calls as far as they cost nothing: inlined, and false also where there is no rseq. Then
- * ask stripe_take() or stripe_put(), which are not: they would cost their caller registers.
+ * ask stripe_take() or stripe_put(), which are not: they would cost their caller registers. `at` is
+ * s->at, which the caller may know without loading it.
  */
-static inline __attribute__((always_inline)) bool stripe_take_fast(struct stripes *s,
-								   uint64_t bytes)
+static inline __attribute__((always_inline)) bool
+stripe_take_fast(struct stripes *s, struct stripe *at, uint64_t bytes)
 {
 #ifdef LIB_RSEQ
-	return __builtin_expect(stripe_take_rseq(s, bytes), 1);
+	return __builtin_expect(stripe_take_rseq(s, at, bytes), 1);
 #else
-	(void)s, (void)bytes;
+	(void)s, (void)at, (void)bytes;
 	return false;
 #endif
 }
 
-static inline __attribute__((always_inline)) bool stripe_put_fast(struct stripes *s, uint64_t bytes)
+static inline __attribute__((always_inline)) bool stripe_put_fast(struct stripes *s,
+								  struct stripe *at, uint64_t bytes)
 {
 #ifdef LIB_RSEQ
-	return __builtin_expect(stripe_put_rseq(s, bytes), 1);
+	return __builtin_expect(stripe_put_rseq(s, at, bytes), 1);
 #else
-	(void)s, (void)bytes;
+	(void)s, (void)at, (void)bytes;
 	return false;
 #endif
 }
