@@ -7,7 +7,7 @@ load ../lib/daemon
 setup() {
 	find_hierarchy
 	cd "$top"
-	export BENCH_OUT=$BATS_TEST_TMPDIR/out BENCH_SECONDS=3 BENCH_CEILING_MB=96
+	export BENCH_OUT=$BATS_TEST_TMPDIR/out BENCH_SECONDS=2 BENCH_CEILING_MB=64
 	# in a guest of scripts/vm, /tmp is memory and files there are never read from anywhere
 	! mountpoint -q /mnt/scratch || export BENCH_DIR=/mnt/scratch
 }
