@@ -90,6 +90,7 @@ bench_src := $(wildcard bench/*.c)
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
 bench_load := $(BUILD)/bench/law/load
 bench_ingest := $(BUILD)/bench/ingest/ingest
+bench_mixed := $(BUILD)/bench/mixed/mixed
 # everything of the daemon and the CLI but their main(), for unit tests and benches
 internal := $(BUILD)/libinternal.a
 internal_o := $(common_o) $(cgroup_o) $(filter-out %/main.o,$(daemon_o) $(cli_o)) $(sim_o)
@@ -221,6 +222,12 @@ $(bench_ingest): $(call obj,bench/ingest/ingest.c) $(BUILD)/libbarostat.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lpthread
 
+# three engines under one ceiling, each on the library
+$(bench_mixed): $(call obj,$(wildcard bench/mixed/*.c)) $(BUILD)/libbarostat.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lsqlite3 $(lib_libs) -lpthread
+
 # Any bytes as input (clang's libFuzzer, the address and undefined sanitizers).
 FUZZ_SECONDS ?= 60
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -258,7 +265,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libbarostat.a
 	$(Q)$(CC) -std=c99 -pedantic -D_DEFAULT_SOURCE -Iinclude $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP -MF $@.d \
 		$(ldflags) -o $@ $< $(BUILD)/libbarostat.a $(lib_libs)
 
-tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) $(bench_ingest) $(BUILD)/bench/targets all
+tests: $(unit_bin) $(load_bin) $(tools_bin) $(example_bin) $(bench_load) $(bench_ingest) $(bench_mixed) $(BUILD)/bench/targets all
 unit-tests: $(unit_bin) $(tools_bin)
 
 check check-fast check-unit check-cli check-root check-vm check-san check-tree:
@@ -276,7 +283,7 @@ bench-lib: ## what the library's calls cost, beside the algorithms they came fro
 bench-law: ## the law on this kernel, beside its peers: real engines, half an hour (root)
 	+scripts/bench law
 
-bench-programs: $(bench_bin) $(bench_load) $(bench_ingest) $(load_bin)
+bench-programs: $(bench_bin) $(bench_load) $(bench_ingest) $(bench_mixed) $(load_bin)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

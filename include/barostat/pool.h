@@ -87,7 +87,9 @@ struct baro_pools_options {
 	uint32_t pools;
 	uint32_t cache_ppm; /* without `pool`: another share for the cache */
 	/* Follow the daemon: the budget is so much of the engine's (struct baro_pressure,
-	 * budget_bytes) whenever that is known, and budget_bytes otherwise. 0: it stays. */
+	 * budget_bytes) whenever that is known, and budget_bytes otherwise. While the engine is
+	 * asked to release, of what it uses less what it is asked for, if that is lower. 0: it
+	 * stays. */
 	uint32_t follow_ppm;
 	uint32_t reserved0;
 	uint64_t interval_ns; /* 5 s */

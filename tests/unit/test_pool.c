@@ -459,6 +459,36 @@ static void the_budget_follows_the_daemon_s(void **state)
 	baro_pools_close(p);
 }
 
+static void what_is_asked_back_is_not_budget(void **state)
+{
+	struct baro_pools *p = open_with((struct baro_pools_options){ .follow_ppm = 500000 });
+	const struct baro_pool_usage usage[] = { { 0, 0 }, { 0, 0 } };
+	struct baro_pressure pressure = { .budget_bytes = 1000 * MIB,
+					  .usage_bytes = 800 * MIB,
+					  .release_bytes = 200 * MIB };
+
+	/* the budget stays until it has come */
+	baro_pools_tick(p, now, usage, &pressure, NULL);
+	assert_int_equal(state_of(p).budget_bytes, 300 * MIB);
+	/* some of it has */
+	pressure.usage_bytes = 700 * MIB;
+	pressure.release_bytes = 100 * MIB;
+	baro_pools_tick(p, now + 1, usage, &pressure, NULL);
+	assert_int_equal(state_of(p).budget_bytes, 300 * MIB);
+	/* in a transfer the budget is lower already, and counts */
+	pressure.budget_bytes = 500 * MIB;
+	baro_pools_tick(p, now + 2, usage, &pressure, NULL);
+	assert_int_equal(state_of(p).budget_bytes, 250 * MIB);
+	/* more than there is: nothing is left, which is not the same as no budget */
+	pressure.release_bytes = 2000 * MIB;
+	baro_pools_tick(p, now + 3, usage, &pressure, NULL);
+	assert_true(state_of(p).budget_bytes < MIB);
+	pressure.release_bytes = 0;
+	baro_pools_tick(p, now + 4, usage, &pressure, NULL);
+	assert_int_equal(state_of(p).budget_bytes, 250 * MIB);
+	baro_pools_close(p);
+}
+
 static void a_budget_that_is_not_followed_stays(void **state)
 {
 	struct baro_pools *p = open_two();
@@ -665,6 +695,7 @@ int main(void)
 		cmocka_unit_test(back_to_auto_restores_what_was_before),
 		cmocka_unit_test(a_cgroup_under_pressure_releases_however_empty_the_pools_are),
 		cmocka_unit_test(the_budget_follows_the_daemon_s),
+		cmocka_unit_test(what_is_asked_back_is_not_budget),
 		cmocka_unit_test(a_budget_that_is_not_followed_stays),
 		cmocka_unit_test(a_cache_that_obeys_stays_within_and_one_that_does_not_is_seen),
 		cmocka_unit_test(among_several_the_least_pressured_gives_to_the_most),

@@ -170,7 +170,11 @@ int baro_pools_set_budget(struct baro_pools *p, uint64_t budget_bytes)
 	return 0;
 }
 
-/* The daemon's budget, also when it is below what anybody would configure. */
+/*
+ * The daemon's budget, also when it is below what anybody would configure. A request to release may
+ * leave the budget where it is until the bytes are there: what is asked back must not be filled
+ * again meanwhile.
+ */
 static void follow(struct baro_pools *p, const struct baro_pressure *pressure)
 {
 	uint64_t bytes;
@@ -178,6 +182,9 @@ static void follow(struct baro_pools *p, const struct baro_pressure *pressure)
 	if (!p->follow_ppm || !pressure)
 		return;
 	bytes = pressure->budget_bytes;
+	if (bytes && bytes != BARO_PAGE_NONE && pressure->release_bytes)
+		bytes = lib_max(
+		    lib_min(bytes, lib_less(pressure->usage_bytes, pressure->release_bytes)), 1);
 	set_budget(p, !bytes || bytes == BARO_PAGE_NONE ? p->own_budget_bytes
 							: lib_part_ppm(bytes, p->follow_ppm));
 }
