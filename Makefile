@@ -217,7 +217,7 @@ $(bench_load): $(call obj,$(wildcard bench/law/*.c))
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lsqlite3 -lpq
 
 # a bulk load beside readers, for what admission makes of it
-$(bench_ingest): $(call obj,bench/ingest/ingest.c) $(BUILD)/libbarostat.a
+$(bench_ingest): $(call obj,$(wildcard bench/ingest/*.c)) $(BUILD)/libbarostat.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lpthread
