@@ -196,14 +196,15 @@ static int reserve(void *ctx, uint64_t bytes, uint64_t *ret_cookie)
 	if (r < 0)
 		free(held);
 	else
-		*ret_cookie = (uintptr_t)held;
+		memcpy(ret_cookie, &held, sizeof(held));
 	return r;
 }
 
 static void unreserve(void *ctx, uint64_t bytes, uint64_t cookie)
 {
-	struct baro_reservation *held = (struct baro_reservation *)(uintptr_t)cookie;
+	struct baro_reservation *held;
 
+	memcpy(&held, &cookie, sizeof(held));
 	must(baro_reservation_release(held), "reservation");
 	free(held);
 }
