@@ -353,8 +353,7 @@ int vector_run(struct engine *e, FILE *out)
 	static struct vector v;
 	struct baro_pools_options pools = { .size = sizeof(pools),
 					    .budget_bytes = e->ceiling_bytes / 8,
-					    .follow_ppm = FOLLOW_PPM,
-					    .interval_ns = NS_PER_S };
+					    .follow_ppm = FOLLOW_PPM };
 
 	v.engine = e;
 	v.cache_fixed_bytes = e->ceiling_bytes * 4 / 10;
