@@ -317,7 +317,7 @@ static void *member_main(void *arg)
 static uint64_t time_crew(struct bench *b, enum row row)
 {
 	struct crew crew = { .bench = b, .row = row };
-	unsigned int n = rows[row].threads;
+	unsigned int n = rows[row].threads ? rows[row].threads : 1;
 	struct member member[CROWD];
 	uint64_t begin, took;
 
@@ -373,7 +373,9 @@ static void measure(struct bench *b)
 
 static double tenth_ns(const struct bench *b, unsigned int row, unsigned int tenths)
 {
-	return (double)b->sample[row][b->rounds * tenths / 10] / 1000;
+	unsigned int at = b->rounds * tenths / 10;
+
+	return (double)b->sample[row][at] / 1000;
 }
 
 static double median_ns(const struct bench *b, unsigned int row)

@@ -228,13 +228,13 @@ static void *reader_main(void *arg)
 
 static void write_records(struct run *run, rocksdb_writebatch_t *batch, uint32_t records)
 {
-	uint64_t first = run->next_key += records;
+	uint64_t first = KEYS + atomic_fetch_add(&run->next_key, records);
 	char key[KEY_CHARS + 1], value[VALUE_BYTES], *error = NULL;
 
 	memset(value, 'w', sizeof(value));
 	rocksdb_writebatch_clear(batch);
 	for (uint32_t i = 0; i < records; i++) {
-		key_of(key, KEYS + first - records + i);
+		key_of(key, first + i);
 		rocksdb_writebatch_put(batch, key, KEY_CHARS, value, sizeof(value));
 	}
 	rocksdb_write(run->db, run->write, batch, &error);
@@ -309,7 +309,7 @@ static int by_value(const void *a, const void *b)
 
 static struct result evaluate(const struct bench *b, struct reader *reader, const struct run *run)
 {
-	size_t count = 0;
+	size_t count = 0, p50, p99;
 	struct result r;
 	uint64_t *all;
 
@@ -324,8 +324,10 @@ static struct result evaluate(const struct bench *b, struct reader *reader, cons
 		count += reader[i].count;
 	}
 	qsort(all, count, sizeof(*all), by_value);
-	r.p50_us = (double)all[count / 2] / 1000;
-	r.p99_us = (double)all[count * 99 / 100] / 1000;
+	p50 = count / 2;
+	p99 = count * 99 / 100;
+	r.p50_us = (double)all[p50] / 1000;
+	r.p99_us = (double)all[p99] / 1000;
 	r.records_per_s = (double)run->written / b->seconds;
 	free(all);
 	return r;

@@ -100,7 +100,8 @@ struct baro_budget_stats {
 	uint64_t used_bytes;
 	uint64_t left_bytes; /* until a layer refuses, this one or one above it */
 	/* The most that was ever used. Never less than that; more by at most the credit that was
-	 * out, slack_bytes. Exact before a budget is used much, and with BARO_BUDGET_EXACT. */
+	 * out then, as slack_bytes bounds it. Exact as long as none ever was, and with
+	 * BARO_BUDGET_EXACT. */
 	uint64_t peak_bytes;
 	uint64_t slack_bytes; /* how much credit may be out, at most; 0: none */
 	uint64_t rejections; /* reservations that this layer refused */

@@ -173,7 +173,7 @@ BARO_API int baro_governor_reconcile(struct baro_governor *governor, uint64_t rs
 BARO_API int baro_governor_rebalance(struct baro_governor *governor, uint64_t now_ns);
 
 /* enum baro_level of the ceiling: by usage, corrected as under "Drift", and at least what is
- * followed. Some nanoseconds. Of an engine and all layers above it: baro_budget_pressure(). */
+ * followed. Some nanoseconds. An engine acts on the higher of this and baro_budget_pressure(). */
 BARO_API uint32_t baro_governor_level(struct baro_governor *governor);
 
 BARO_API void baro_governor_read(struct baro_governor *governor,

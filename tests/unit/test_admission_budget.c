@@ -165,9 +165,18 @@ static void a_kick_makes_who_waits_look_again(void **state)
 	struct baro_collection *c = open_collection(a);
 	struct baro_job patient = cheap;
 	struct asker waiter;
+	bool waits;
 
 	patient.deadline_ns = BARO_PAGE_NONE;
 	queue_up(&waiter, c, &patient);
+	/* it would not look again by itself before this test gives up */
+	do {
+		lock_take(&a->lock);
+		waits = !a->asking_outside;
+		if (waits)
+			a->budget_until_ns = admission_now_ns() + GIVE_UP;
+		lock_give(&a->lock);
+	} while (!waits);
 	pthread_mutex_lock(&purse.lock);
 	purse.limit = 100;
 	pthread_mutex_unlock(&purse.lock);

@@ -21,6 +21,7 @@
 #define FORGET_STEP_32      4248701965ull /* 2^(-1/64) in 1/2^32 */
 #define HEADROOM_TAU_NS     (5770 * LAW_MS) /* half-life 4 s */
 #define REACH_JUDGE_BUCKETS 3
+#define STALL_MAX           (64 * LAW_ONE) /* more stall per work is not told apart */
 #define ANON_TAU_NS         (167 * LAW_MS) /* 0.6 at 250 ms */
 #define ANON_CALM_NS        (2372 * LAW_MS) /* 0.9 per 250 ms */
 
@@ -31,6 +32,7 @@ struct fold {
 	uint64_t base; /* pages */
 	uint64_t base_bucket, usage_bucket; /* index, LAW_BUCKETS at most */
 	uint64_t work_ns; /* task time in which the engine neither waited nor idled */
+	uint64_t observed_all; /* without distances: also what no size within the ceiling ends */
 	uint64_t observed_above;
 	uint64_t observed_top; /* buckets at and above have seen nothing */
 	uint64_t observed[LAW_BUCKETS];
@@ -149,8 +151,8 @@ static void fold_reach(struct fold *f, struct law_estimate *e, const struct law_
 	if (m->fold_samples == 0)
 		return;
 	reach_judge(e, params->ceiling_bytes, now_ns);
-	fold_spread(f, f->base, f->base + law_max(law_pages(m->reach_bytes), 1),
-		    law_fraction(stall, m->kappa));
+	f->observed_all = law_fraction(stall, m->kappa);
+	fold_spread(f, f->base, f->base + law_max(law_pages(m->reach_bytes), 1), f->observed_all);
 }
 
 /* x * 2^(-steps / FORGET_STEPS), for every bucket below `end`. */
@@ -209,7 +211,9 @@ static void curve_observe(struct law_estimate *e, const struct fold *f)
 {
 	uint64_t alpha = observe_alpha(e, f);
 	uint64_t top = law_max(e->memory.top, f->observed_top);
+	uint64_t far = law_min(law_less(f->observed_all, f->observed_above), STALL_MAX);
 
+	e->memory.far = (uint32_t)law_ewma(e->memory.far, far, alpha);
 	for (uint64_t b = f->base_bucket; b < top; b++) {
 		uint64_t seen = law_min(f->observed[b], UINT32_MAX);
 
@@ -244,6 +248,7 @@ static void curve_summarise(struct law_estimate *e, const struct fold *f,
 	m->top = top;
 	m->above = (uint32_t)law_min(above, UINT32_MAX);
 	m->hull = (uint32_t)law_min(hull, UINT32_MAX);
+	m->outside = (uint32_t)law_min(reached + m->far, STALL_MAX);
 	m->boundary = (uint32_t)law_min(boundary / 3, UINT32_MAX);
 	if (law_less(limit_bytes, is->usage_bytes) > law_margin(limit_bytes, e->bucket_bytes))
 		m->boundary = 0;

@@ -190,7 +190,11 @@ void law_bound_flows(const struct plan *p);
  */
 uint64_t law_flow(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages);
 void law_flowed(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages);
-/* Stalled seconds per second of work, and that of a stalled share of time. */
+/*
+ * Stalled seconds per second of work at its target, and that of a stalled share of time. The first
+ * is measured; without distances it is what the curve says, for there the curve is drawn from the
+ * stall and lags behind it, and what a move ends or begins must be a part of the whole.
+ */
 uint64_t law_stall_of(const struct law_estimate *est);
 uint64_t law_stall_per_work(uint64_t share);
 /* Whether an engine is stalled more than its stall target allows. */

@@ -17,7 +17,9 @@ uint64_t law_stall_per_work(uint64_t share)
 
 uint64_t law_stall_of(const struct law_estimate *est)
 {
-	return law_stall_per_work(est->memory.refault_stall);
+	if (est->memory.heap || est->memory.distances_known)
+		return law_stall_per_work(est->memory.refault_stall);
+	return (est->memory.outside * est->memory.kappa) >> LAW_ONE_SHIFT;
 }
 
 /* What it costs to be stalled so much; what exceeds a stall target outranks what does not. */

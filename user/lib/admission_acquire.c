@@ -293,7 +293,7 @@ static __attribute__((noinline)) int
 acquire_long_way(struct baro_admission *a, struct baro_collection *c, const struct baro_job *job,
 		 struct baro_permit *ret_permit, struct baro_admission_refusal *ret_refusal)
 {
-	struct baro_permit permit;
+	struct baro_permit permit = { .admission = a };
 	struct demand d;
 	struct waiter w;
 	int r = demand_of(&a->model, job, get(&a->chunk_min), &d);
@@ -309,7 +309,7 @@ acquire_long_way(struct baro_admission *a, struct baro_collection *c, const stru
 	w.demand = &d;
 	w.permit = &permit;
 	w.cancel = d.cancel;
-	w.since_ns = w.until_ns = 0;
+	w.since_ns = w.until_ns = w.now_ns = 0;
 	w.pauses = w.again = false;
 	r = ask(a, &w, ret_refusal);
 	if (!r && a->has_budget)

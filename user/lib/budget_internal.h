@@ -16,12 +16,12 @@
 #ifndef BAROSTAT_LIB_BUDGET_INTERNAL_H
 #define BAROSTAT_LIB_BUDGET_INTERNAL_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "include/barostat/budget.h"
+#include "user/lib/lock.h"
 #include "user/lib/nodes.h"
 #include "user/lib/stripe.h"
 
@@ -44,7 +44,7 @@ struct budget_tree {
 	uint32_t hot_ops;
 	bool percpu;
 	struct nodes *nodes; /* NULL until a budget wants it */
-	pthread_mutex_t lock __attribute__((aligned(STRIPE_BYTES)));
+	struct lock lock __attribute__((aligned(STRIPE_BYTES)));
 	struct baro_budget *root;
 	struct baro_budget *credited; /* those with open stripes */
 	/* Closed budgets. Their memory stays budgets', so that a second release finds one. */
@@ -105,12 +105,12 @@ int budget_close_tree(struct baro_budget *top);
 
 static inline void budget_lock(struct budget_tree *t)
 {
-	pthread_mutex_lock(&t->lock);
+	lock_take(&t->lock);
 }
 
 static inline void budget_unlock(struct budget_tree *t)
 {
-	pthread_mutex_unlock(&t->lock);
+	lock_give(&t->lock);
 }
 
 /* Around changes of limit, level_from and credit_max. */

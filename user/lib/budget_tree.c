@@ -248,22 +248,7 @@ static void tree_free(struct budget_tree *t)
 		free(t->root->shard);
 	free(t->root);
 	free(t->nodes);
-	pthread_mutex_destroy(&t->lock);
 	free(t);
-}
-
-static int init_lock(pthread_mutex_t *lock)
-{
-	pthread_mutexattr_t attr;
-	int r;
-
-	pthread_mutexattr_init(&attr);
-#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-#endif
-	r = pthread_mutex_init(lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return -r;
 }
 
 int budget_open_tree(const char *name, uint64_t limit_bytes, uint32_t flags,
@@ -278,11 +263,6 @@ int budget_open_tree(const char *name, uint64_t limit_bytes, uint32_t flags,
 	if (!t)
 		return -ENOMEM;
 	memset(t, 0, sizeof(*t));
-	r = init_lock(&t->lock);
-	if (r < 0) {
-		free(t);
-		return r;
-	}
 	t->stripes = setup->stripes ? setup->stripes : stripes_wanted();
 	t->hot_ops = setup->eager ? 1 : BUDGET_HOT_OPS;
 	t->percpu = !setup->portable && stripes_percpu_usable();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* See drift.h; what is done with it is in governor.c, and in words in <barostat/governor.h>. */
 #include "include/barostat/governor.h"
+#include "user/lib/clock.h"
 #include "user/lib/decay.h"
 #include "user/lib/drift.h"
 
-#define NS_PER_S  UINT64_C(1000000000)
-#define HALF_NS   (5 * NS_PER_S)
-#define EXPIRE_NS (30 * NS_PER_S)
+#define HALF_NS   (5 * LIB_NS_PER_S)
+#define EXPIRE_NS (30 * LIB_NS_PER_S)
 #define BYTES_MAX (INT64_C(1) << 62)
 #define FLOOR     (INT64_C(1) << 20) /* less is never a drift */
 #define TOLERATED 50 /* scale / 50: 2 % */

@@ -8,16 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/lib/arith.h"
 #include "user/lib/budget_internal.h"
 #include "user/lib/governor_internal.h"
 
 #define PPM           1000000u
 #define WITHHELD_STEP 256 /* of the ceiling: by so much what is withheld changes at least */
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* ---- groups: engines with one parent; with both locks held --------------------------------------
  */
@@ -27,7 +23,7 @@ static uint64_t ceiling_of(const struct baro_budget *parent)
 	uint64_t ceiling = BARO_PAGE_NONE;
 
 	for (; parent; parent = parent->parent)
-		ceiling = least(ceiling, budget_limit_shown(parent->limit));
+		ceiling = lib_min(ceiling, budget_limit_shown(parent->limit));
 	return ceiling;
 }
 
@@ -143,7 +139,7 @@ static uint64_t minima(const struct baro_governor *g)
 /* What is the most that may be resident. */
 static uint64_t bound_of(const struct baro_governor *g)
 {
-	return least(g->ceiling_bytes, g->followed_bytes);
+	return lib_min(g->ceiling_bytes, g->followed_bytes);
 }
 
 /* What large is, for a drift. */
@@ -162,8 +158,8 @@ static uint64_t withheld_of(const struct baro_governor *g, uint64_t bound, int64
 
 	if (bound == BARO_PAGE_NONE)
 		return 0;
-	most = least(bound / 2, bound > floor ? bound - floor : 0);
-	return least((untracked + step - 1) / step * step, most);
+	most = lib_min(bound / 2, bound > floor ? bound - floor : 0);
+	return lib_min((untracked + step - 1) / step * step, most);
 }
 
 /* Brings the ceiling and the engines' limits to what bounds them now. 1: it is still going down. */
@@ -210,7 +206,7 @@ int baro_governor_set_share(struct baro_governor *g, uint32_t share_ppm)
 
 static uint64_t share_of(const struct baro_governor *g, uint64_t bytes)
 {
-	return (uint64_t)((unsigned __int128)bytes * g->share_ppm / PPM);
+	return lib_part_ppm(bytes, g->share_ppm);
 }
 
 /* A request is answered once: what it leaves is counted from when it came, or grew. */

@@ -2,7 +2,8 @@
 /* See governor_law.h; the rules in words are in <barostat/governor.h>. */
 #include "user/lib/governor_law.h"
 
-#define NS_PER_S UINT64_C(1000000000)
+#include "user/lib/arith.h"
+#include "user/lib/clock.h"
 
 #define HUNGRY_PERCENT 90 /* of its limit was used: it may soon want more */
 #define IDLE_PERCENT   60 /* no more than this was used: it has something to give */
@@ -11,26 +12,11 @@
 #define STEP_SHARE                                                                                 \
 	4 /* of its limit an engine gives or gets at most in one call, or what it asked for */
 #define MOVE_SHARE     1024 /* of all limits, at most the ceiling: nothing smaller moves */
-#define IDLE_NS        (2 * NS_PER_S) /* so long before it gives ... */
+#define IDLE_NS        (2 * LIB_NS_PER_S) /* so long before it gives ... */
 #define RELUCTANCE_MAX 6 /* ... doubled each time it regretted it */
-#define REGRET_NS      (30 * NS_PER_S)
-#define CALM_NS        (300 * NS_PER_S)
-#define COOLDOWN_NS    (5 * NS_PER_S) /* who got something does not give so soon */
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
+#define REGRET_NS      (30 * LIB_NS_PER_S)
+#define CALM_NS        (300 * LIB_NS_PER_S)
+#define COOLDOWN_NS    (5 * LIB_NS_PER_S) /* who got something does not give so soon */
 
 /* a * b / c, rounded down, with b <= c. */
 static uint64_t part(uint64_t a, uint64_t b, uint64_t c)
@@ -50,7 +36,7 @@ static bool reached(uint64_t value, uint64_t of, uint64_t percent)
 
 static uint64_t in_force(const struct law_engine *e)
 {
-	return most(e->limit_bytes, e->used_bytes);
+	return lib_max(e->limit_bytes, e->used_bytes);
 }
 
 /* ---- fitting -----------------------------------------------------------------------------------
@@ -58,12 +44,12 @@ static uint64_t in_force(const struct law_engine *e)
 
 static uint64_t floor_own(const struct law_engine *e)
 {
-	return most(most(e->own_bytes, e->min_bytes), e->used_bytes);
+	return lib_max(lib_max(e->own_bytes, e->min_bytes), e->used_bytes);
 }
 
 static uint64_t floor_used(const struct law_engine *e)
 {
-	return most(e->min_bytes, e->used_bytes);
+	return lib_max(e->min_bytes, e->used_bytes);
 }
 
 static uint64_t floor_min(const struct law_engine *e)
@@ -94,11 +80,11 @@ static uint64_t lower(struct law_engine *engine, size_t count, uint64_t over,
 	uint64_t all = 0, taken = 0;
 
 	for (size_t i = 0; i < count; i++)
-		all += less(engine[i].limit_bytes, floor(&engine[i]));
-	over = least(over, all);
+		all += lib_less(engine[i].limit_bytes, floor(&engine[i]));
+	over = lib_min(over, all);
 	for (size_t i = 0; i < count && taken < over; i++) {
-		uint64_t above = less(engine[i].limit_bytes, floor(&engine[i]));
-		uint64_t share = least(least(part_up(over, above, all), above), over - taken);
+		uint64_t above = lib_less(engine[i].limit_bytes, floor(&engine[i]));
+		uint64_t share = lib_min(lib_min(part_up(over, above, all), above), over - taken);
 
 		engine[i].limit_bytes -= share;
 		taken += share;
@@ -108,7 +94,7 @@ static uint64_t lower(struct law_engine *engine, size_t count, uint64_t over,
 
 static void bound(uint64_t *bytes)
 {
-	*bytes = least(*bytes, LAW_BYTES_MAX);
+	*bytes = lib_min(*bytes, LAW_BYTES_MAX);
 }
 
 static void bound_all(struct law_engine *e)
@@ -119,7 +105,7 @@ static void bound_all(struct law_engine *e)
 	bound(&e->used_bytes);
 	bound(&e->peak_bytes);
 	bound(&e->wanted_bytes);
-	e->limit_bytes = least(most(e->limit_bytes, e->min_bytes), e->max_bytes);
+	e->limit_bytes = lib_min(lib_max(e->limit_bytes, e->min_bytes), e->max_bytes);
 }
 
 void law_fit(struct law_engine *engine, size_t count, uint64_t ceiling_bytes)
@@ -129,10 +115,10 @@ void law_fit(struct law_engine *engine, size_t count, uint64_t ceiling_bytes)
 	bound(&ceiling_bytes);
 	for (size_t i = 0; i < count; i++)
 		bound_all(&engine[i]);
-	over = less(sum_of(engine, count, in_force), ceiling_bytes);
+	over = lib_less(sum_of(engine, count, in_force), ceiling_bytes);
 	over -= lower(engine, count, over, floor_own);
 	(void)lower(engine, count, over, floor_used);
-	over = less(sum_of(engine, count, limit_of), ceiling_bytes);
+	over = lib_less(sum_of(engine, count, limit_of), ceiling_bytes);
 	(void)lower(engine, count, over, floor_min);
 }
 
@@ -147,25 +133,25 @@ static bool is_hungry(const struct law_engine *e)
 
 static uint64_t want_of(const struct law_engine *e, uint64_t move_bytes)
 {
-	uint64_t step = most(most(e->limit_bytes / STEP_SHARE, e->wanted_bytes), move_bytes);
-	uint64_t need = e->limit_bytes + most(e->limit_bytes / (2 * STEP_SHARE), move_bytes);
+	uint64_t step = lib_max(lib_max(e->limit_bytes / STEP_SHARE, e->wanted_bytes), move_bytes);
+	uint64_t need = e->limit_bytes + lib_max(e->limit_bytes / (2 * STEP_SHARE), move_bytes);
 
 	if (e->wanted_bytes)
-		need = most(need, e->used_bytes + e->wanted_bytes);
-	need = least(most(need, e->peak_bytes + e->peak_bytes / 4), e->max_bytes);
-	return least(less(need, e->limit_bytes), step);
+		need = lib_max(need, e->used_bytes + e->wanted_bytes);
+	need = lib_min(lib_max(need, e->peak_bytes + e->peak_bytes / 4), e->max_bytes);
+	return lib_min(lib_less(need, e->limit_bytes), step);
 }
 
 static uint64_t elapsed(uint64_t since_ns, uint64_t now_ns)
 {
-	return less(now_ns, since_ns);
+	return lib_less(now_ns, since_ns);
 }
 
 static uint64_t surplus_of(const struct law_engine *e, uint64_t move_bytes, uint64_t now_ns)
 {
-	uint64_t keep = most(most(e->min_bytes, e->used_bytes), KEEP_OF_PEAK(e->peak_bytes));
-	uint64_t surplus =
-	    least(less(e->limit_bytes, keep), most(e->limit_bytes / STEP_SHARE, move_bytes));
+	uint64_t keep = lib_max(lib_max(e->min_bytes, e->used_bytes), KEEP_OF_PEAK(e->peak_bytes));
+	uint64_t surplus = lib_min(lib_less(e->limit_bytes, keep),
+				   lib_max(e->limit_bytes / STEP_SHARE, move_bytes));
 
 	if (!e->idle || elapsed(e->idle_since_ns, now_ns) < IDLE_NS << e->reluctance ||
 	    (e->got && elapsed(e->got_ns, now_ns) < COOLDOWN_NS))
@@ -193,7 +179,7 @@ static void look(struct law_engine *e, uint64_t move_bytes, uint64_t now_ns)
 /* What an engine below its own share calls back. */
 static uint64_t claim_of(const struct law_engine *e)
 {
-	return least(e->want_bytes, less(e->own_bytes, e->limit_bytes));
+	return lib_min(e->want_bytes, lib_less(e->own_bytes, e->limit_bytes));
 }
 
 static uint64_t want_of_any(const struct law_engine *e)
@@ -204,7 +190,7 @@ static uint64_t want_of_any(const struct law_engine *e)
 /* Up to its own share, when there is room that nobody wants. */
 static uint64_t lack_of(const struct law_engine *e)
 {
-	return less(least(e->own_bytes, e->max_bytes), e->limit_bytes);
+	return lib_less(lib_min(e->own_bytes, e->max_bytes), e->limit_bytes);
 }
 
 static void note_got(struct law_engine *e, uint64_t now_ns)
@@ -230,7 +216,7 @@ static uint64_t hand_out(struct law_engine *engine, size_t count, uint64_t suppl
 {
 	uint64_t asked = sum_of(engine, count, asks), given = 0;
 
-	supply = least(supply, asked);
+	supply = lib_min(supply, asked);
 	for (size_t i = 0; i < count; i++) {
 		struct law_engine *e = &engine[i];
 		uint64_t share = part(supply, asks(e), asked);
@@ -240,7 +226,7 @@ static uint64_t hand_out(struct law_engine *engine, size_t count, uint64_t suppl
 		if (e->want_bytes)
 			note_got(e, now_ns);
 		e->limit_bytes += share;
-		e->want_bytes = less(e->want_bytes, share);
+		e->want_bytes = lib_less(e->want_bytes, share);
 		given += share;
 	}
 	return given;
@@ -254,7 +240,7 @@ static uint64_t take_surplus(struct law_engine *engine, size_t count, uint64_t b
 
 	for (size_t i = 0; i < count; i++)
 		all += engine[i].surplus_bytes;
-	bytes = least(bytes, all);
+	bytes = lib_min(bytes, all);
 	for (size_t i = 0; i < count; i++) {
 		struct law_engine *e = &engine[i];
 		uint64_t share = part(bytes, e->surplus_bytes, all);
@@ -279,11 +265,11 @@ static uint64_t call_back(struct law_engine *engine, size_t count, uint64_t byte
 	uint64_t all = 0, before = sum_of(engine, count, in_force);
 
 	for (size_t i = 0; i < count; i++)
-		all += less(engine[i].limit_bytes, engine[i].own_bytes);
-	bytes = least(bytes, all);
+		all += lib_less(engine[i].limit_bytes, engine[i].own_bytes);
+	bytes = lib_min(bytes, all);
 	for (size_t i = 0; i < count; i++) {
 		struct law_engine *e = &engine[i];
-		uint64_t share = part(bytes, less(e->limit_bytes, e->own_bytes), all);
+		uint64_t share = part(bytes, lib_less(e->limit_bytes, e->own_bytes), all);
 
 		e->limit_bytes -= share;
 	}
@@ -299,9 +285,9 @@ static uint64_t urgent_claims(const struct law_engine *engine, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (engine[i].wanted_bytes)
 			sum += claim_of(&engine[i]);
-		pending += less(engine[i].used_bytes, engine[i].limit_bytes);
+		pending += lib_less(engine[i].used_bytes, engine[i].limit_bytes);
 	}
-	return less(sum, pending);
+	return lib_less(sum, pending);
 }
 
 void law_rebalance(struct law_engine *engine, size_t count, uint64_t ceiling_bytes, uint64_t now_ns)
@@ -310,20 +296,20 @@ void law_rebalance(struct law_engine *engine, size_t count, uint64_t ceiling_byt
 
 	bound(&ceiling_bytes);
 	law_fit(engine, count, ceiling_bytes);
-	move = most(least(ceiling_bytes, sum_of(engine, count, in_force)) / MOVE_SHARE, 1);
+	move = lib_max(lib_min(ceiling_bytes, sum_of(engine, count, in_force)) / MOVE_SHARE, 1);
 	for (size_t i = 0; i < count; i++)
 		look(&engine[i], move, now_ns);
-	free_bytes = less(ceiling_bytes, sum_of(engine, count, in_force));
+	free_bytes = lib_less(ceiling_bytes, sum_of(engine, count, in_force));
 
 	claims = sum_of(engine, count, claim_of);
-	free_bytes += take_surplus(engine, count, less(claims, free_bytes), now_ns);
+	free_bytes += take_surplus(engine, count, lib_less(claims, free_bytes), now_ns);
 	if (free_bytes < claims)
 		free_bytes +=
-		    call_back(engine, count, less(urgent_claims(engine, count), free_bytes));
+		    call_back(engine, count, lib_less(urgent_claims(engine, count), free_bytes));
 	free_bytes -= hand_out(engine, count, free_bytes, claim_of, now_ns);
 
 	wants = sum_of(engine, count, want_of_any);
-	free_bytes += take_surplus(engine, count, less(wants, free_bytes), now_ns);
+	free_bytes += take_surplus(engine, count, lib_less(wants, free_bytes), now_ns);
 	free_bytes -= hand_out(engine, count, free_bytes, want_of_any, now_ns);
 
 	(void)hand_out(engine, count, free_bytes, lack_of, now_ns);

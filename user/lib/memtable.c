@@ -77,9 +77,9 @@ int baro_memtable_open(const struct baro_memtable_options *options,
 		group = own;
 	}
 	if (!r) {
-		pthread_mutex_lock(&group->lock);
+		lock_take(&group->lock);
 		r = memtable_group_join(group, m);
-		pthread_mutex_unlock(&group->lock);
+		lock_give(&group->lock);
 	}
 	if (r < 0) {
 		baro_memtable_group_close(own);
@@ -98,9 +98,9 @@ void baro_memtable_close(struct baro_memtable *m)
 	if (!m)
 		return;
 	group = m->group;
-	pthread_mutex_lock(&group->lock);
+	lock_take(&group->lock);
 	memtable_group_leave(group, m);
-	pthread_mutex_unlock(&group->lock);
+	lock_give(&group->lock);
 	if (m->alone)
 		baro_memtable_group_close(group);
 	percpu_fini(&m->written);
@@ -124,21 +124,21 @@ uint64_t baro_memtable_rotate(struct baro_memtable *m)
 {
 	uint64_t total, held;
 
-	pthread_mutex_lock(&m->group->lock);
+	lock_take(&m->group->lock);
 	total = percpu_sum(&m->written);
 	held = total - m->rotated_total;
 	__atomic_store_n(&m->rotated_total, total, __ATOMIC_RELEASE);
 	m->sealed_bytes = lib_add(m->sealed_bytes, held);
 	m->rotations++;
-	pthread_mutex_unlock(&m->group->lock);
+	lock_give(&m->group->lock);
 	return held;
 }
 
 void baro_memtable_flushed(struct baro_memtable *m, uint64_t bytes)
 {
-	pthread_mutex_lock(&m->group->lock);
+	lock_take(&m->group->lock);
 	m->sealed_bytes = lib_less(m->sealed_bytes, bytes);
-	pthread_mutex_unlock(&m->group->lock);
+	lock_give(&m->group->lock);
 }
 
 uint64_t baro_memtable_update(struct baro_memtable *m, uint64_t now_ns,
@@ -150,7 +150,7 @@ uint64_t baro_memtable_update(struct baro_memtable *m, uint64_t now_ns,
 
 void baro_memtable_read(struct baro_memtable *m, struct baro_memtable_stats *ret_stats)
 {
-	pthread_mutex_lock(&m->group->lock);
+	lock_take(&m->group->lock);
 	*ret_stats = (struct baro_memtable_stats){
 		.written_bytes = percpu_sum(&m->written),
 		.held_bytes = baro_memtable_held(m),
@@ -163,7 +163,7 @@ void baro_memtable_read(struct baro_memtable *m, struct baro_memtable_stats *ret
 		.pressure_ppm = m->pressure_ppm,
 		.idle = m->rate.idle,
 	};
-	pthread_mutex_unlock(&m->group->lock);
+	lock_give(&m->group->lock);
 }
 
 void *baro_memtable_arg(const struct baro_memtable *m)

@@ -17,7 +17,6 @@ int baro_memtable_group_open(uint64_t budget_bytes, struct baro_memtable_group *
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
-	pthread_mutex_init(&g->lock, NULL);
 	g->budget_bytes = budget_bytes;
 	*ret_group = g;
 	return 0;
@@ -29,7 +28,6 @@ int baro_memtable_group_close(struct baro_memtable_group *g)
 		return 0;
 	if (g->tables)
 		return -EBUSY;
-	pthread_mutex_destroy(&g->lock);
 	free(g->table);
 	free(g->share);
 	free(g->held_bytes);
@@ -41,9 +39,9 @@ int baro_memtable_group_set_budget(struct baro_memtable_group *g, uint64_t budge
 {
 	if (!budget_bytes)
 		return -EINVAL;
-	pthread_mutex_lock(&g->lock);
+	lock_take(&g->lock);
 	g->budget_bytes = budget_bytes;
-	pthread_mutex_unlock(&g->lock);
+	lock_give(&g->lock);
 	return 0;
 }
 
@@ -234,7 +232,7 @@ struct baro_memtable *baro_memtable_group_update(struct baro_memtable_group *g, 
 	struct baro_memtable *turn = NULL;
 
 	/* Bytes and interval are taken by one: who comes meanwhile leaves his bytes to the next. */
-	if (pthread_mutex_trylock(&g->lock)) {
+	if (!lock_try(&g->lock)) {
 		__atomic_fetch_add(&g->updates_skipped, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}
@@ -254,7 +252,7 @@ struct baro_memtable *baro_memtable_group_update(struct baro_memtable_group *g, 
 		g->updates++;
 		turn = allot(g);
 	}
-	pthread_mutex_unlock(&g->lock);
+	lock_give(&g->lock);
 	return turn;
 }
 
@@ -263,7 +261,7 @@ void baro_memtable_group_read(struct baro_memtable_group *g,
 {
 	struct sums s;
 
-	pthread_mutex_lock(&g->lock);
+	lock_take(&g->lock);
 	s = sum_up(g);
 	*ret_stats = (struct baro_memtable_group_stats){
 		.budget_bytes = g->budget_bytes,
@@ -276,5 +274,5 @@ void baro_memtable_group_read(struct baro_memtable_group *g,
 		.updates_skipped = __atomic_load_n(&g->updates_skipped, __ATOMIC_RELAXED),
 		.tables = (uint32_t)g->tables,
 	};
-	pthread_mutex_unlock(&g->lock);
+	lock_give(&g->lock);
 }

@@ -3,9 +3,8 @@
 #ifndef BAROSTAT_LIB_MEMTABLE_INTERNAL_H
 #define BAROSTAT_LIB_MEMTABLE_INTERNAL_H
 
-#include <pthread.h>
-
 #include "include/barostat/memtable.h"
+#include "user/lib/lock.h"
 #include "user/lib/percpu.h"
 
 /* Without an update for so many buffer times nobody knows when the bytes came. */
@@ -77,7 +76,7 @@ struct baro_memtable {
 };
 
 struct baro_memtable_group {
-	pthread_mutex_t lock;
+	struct lock lock;
 	uint64_t budget_bytes;
 	struct baro_memtable **table;
 	struct memtable_share *share; /* as many */
