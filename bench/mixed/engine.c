@@ -187,6 +187,7 @@ bool engine_step(struct engine *e, uint64_t took_ns)
 
 	baro_histogram_add(&e->latency, took_ns);
 	e->ops++;
+	e->last_ns = now;
 	e->interval_ops++;
 	if (took_ns > e->interval_worst_ns)
 		e->interval_worst_ns = took_ns;
@@ -201,12 +202,13 @@ bool engine_step(struct engine *e, uint64_t took_ns)
 
 void engine_report(struct engine *e, FILE *out)
 {
-	double seconds = (double)(e->end_ns - e->begin_ns) / (double)NS_PER_S;
+	double seconds = (double)(e->last_ns - e->begin_ns) / (double)NS_PER_S;
 
 	fprintf(out,
 		"\"name\":\"%s\",\"managed\":%s,\"ops\":%" PRIu64
 		",\"ops_per_s\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f",
-		e->name, e->managed ? "true" : "false", e->ops, (double)e->ops / seconds,
+		e->name, e->managed ? "true" : "false", e->ops,
+		e->ops ? (double)e->ops / seconds : 0,
 		(double)baro_histogram_quantile(&e->latency, 500000) / 1000,
 		(double)baro_histogram_quantile(&e->latency, 990000) / 1000);
 	if (e->managed)

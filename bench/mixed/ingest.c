@@ -30,7 +30,7 @@
 #define READS_PER_S  200
 #define FOLLOW_PPM   600000 /* of the budget for the pools; the rest is files, filters, the log */
 #define TABLE_MIN    (1 * MIB)
-#define FLUSH_SLACK  2 /* a table is sealed by our word long before RocksDB's own */
+#define FLUSH_SLACK  2 /* RocksDB would seal a table by itself only long after our word */
 #define LANDING_NS   (500 * NS_PER_MS) /* of a flush */
 #define OVERHEAD_PPM 1300000 /* a point in a memtable, of its bytes */
 
@@ -50,6 +50,7 @@ struct ingest {
 	struct baro_collection *points;
 	struct baro_governor *governor;
 	struct baro_budget *budget;
+	struct baro_reservation in_flight;
 	_Atomic uint64_t written; /* points; the n-th is of series n % SERIES at time n / SERIES */
 	_Atomic uint64_t reads, read_wrong;
 	uint64_t flushes, refused, found, wrong, table_peak_bytes, cache_peak_bytes;
@@ -149,10 +150,8 @@ static void ingest_apply(void *self, const struct baro_pressure *now, uint64_t n
 	baro_governor_follow(g->governor, now);
 	baro_governor_set_ceiling(g->governor, baro_pools_budget(g->pools, POOL_WRITES));
 	baro_client_set_accounted(g->engine->client, tables + cached);
-	if (tables > g->table_peak_bytes)
-		g->table_peak_bytes = tables;
-	if (cached > g->cache_peak_bytes)
-		g->cache_peak_bytes = cached;
+	g->table_peak_bytes = tables > g->table_peak_bytes ? tables : g->table_peak_bytes;
+	g->cache_peak_bytes = cached > g->cache_peak_bytes ? cached : g->cache_peak_bytes;
 }
 
 static uint64_t cache_bytes(void *self)
@@ -186,26 +185,17 @@ static int64_t release_table(void *self, uint64_t want_bytes, uint64_t deadline_
 	return (int64_t)bytes; /* on the way: see landing_ns */
 }
 
-/* A permit's bytes are held by the governor's engine meanwhile. */
+/* A permit's bytes are held by the governor's engine meanwhile; the one writer has one at a time. */
 static int reserve(void *ctx, uint64_t bytes, uint64_t *ret_cookie)
 {
 	struct ingest *g = ctx;
-	struct baro_reservation *held = malloc(sizeof(*held));
-	int r = held ? baro_budget_reserve(g->budget, bytes, held, NULL) : -ENOMEM;
 
-	if (r < 0)
-		free(held);
-	else
-		*ret_cookie = (uintptr_t)held;
-	return r;
+	return baro_budget_reserve(g->budget, bytes, &g->in_flight, NULL);
 }
 
 static void unreserve(void *ctx, uint64_t bytes, uint64_t cookie)
 {
-	struct baro_reservation *held = (struct baro_reservation *)(uintptr_t)cookie;
-
-	must(baro_reservation_release(held), "reservation");
-	free(held);
+	must(baro_reservation_release(&((struct ingest *)ctx)->in_flight), "reservation");
 }
 
 /* ---- writing and reading --------------------------------------------------------------------- */
@@ -226,20 +216,27 @@ static void write_batch(struct ingest *g, rocksdb_writebatch_t *batch)
 	g->written = first + BATCH;
 }
 
+/* Until it may: a refusal says when to try again. What is refused when time is over is not written. */
 static void write_admitted(struct ingest *g, rocksdb_writebatch_t *batch)
 {
-	const struct baro_job job = { .kind = BARO_JOB_INSERT_BATCH,
-				      .flags = BARO_JOB_FIXED,
-				      .records = BATCH,
-				      .payload_bytes = BATCH * POINT_BYTES,
-				      .workers_max = 1,
-				      .deadline_ns = clock_now_ns() + NS_PER_S };
+	struct baro_job job = { .kind = BARO_JOB_INSERT_BATCH,
+				.flags = BARO_JOB_FIXED,
+				.records = BATCH,
+				.payload_bytes = BATCH * POINT_BYTES,
+				.workers_max = 1,
+				.deadline_ns = clock_now_ns() + NS_PER_S };
+	struct baro_admission_refusal why;
 	struct baro_permit permit;
-	int r = baro_permit_acquire(g->points, &job, &permit, NULL);
 
-	if (r < 0) {
+	while (baro_permit_acquire(g->points, &job, &permit, &why) < 0) {
 		g->refused++;
-		return;
+		if (!why.retryable)
+			errx(1, "a batch can never be admitted");
+		job.deadline_ns = clock_now_ns() + why.retry_after_ns;
+		clock_sleep_until(job.deadline_ns);
+		if (job.deadline_ns >= g->engine->end_ns)
+			return;
+		job.deadline_ns += NS_PER_S;
 	}
 	write_batch(g, batch);
 	must(baro_permit_release(&permit), "permit");

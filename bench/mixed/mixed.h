@@ -44,7 +44,7 @@ struct engine {
 	_Atomic bool ended;
 
 	/* operations: the one thread that counts them */
-	uint64_t ops, interval_ops, interval_end_ns, interval_worst_ns;
+	uint64_t ops, last_ns, interval_ops, interval_end_ns, interval_worst_ns;
 	struct baro_histogram latency;
 };
 

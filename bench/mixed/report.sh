@@ -11,7 +11,7 @@ report_cell() {
 	local dir=$work/$1 name managed=1
 	[ "$1" != none ] || managed=0
 	awk -v cell="$1" -v managed=$managed -v grace_ms=$grace_ms -v lead_ms=$lead_ms \
-		-v slack=$(((ceiling_mb << 20) / 100 * slack_percent)) \
+		-v slack=$(((ceiling_mb << 20) * slack_percent / 100)) \
 		-f "$here/measure.awk" "$dir/ends.tsv" "$dir/samples.tsv" >"$dir/watched.json"
 	for name in "${engines[@]}"; do
 		[ ! -s "$dir/$name.json" ] || cat "$dir/$name.json"
@@ -29,8 +29,8 @@ report() {
 	local cell
 	for cell in "${cells[@]}"; do report_cell "$cell"; done |
 		jq -s --arg kernel "$(uname -r)" --arg rung "$cg_rung" --arg load "$(cut -d' ' -f1-3 /proc/loadavg)" \
-			--argjson ceiling $((ceiling_mb << 20)) --argjson seconds "$seconds" --argjson interval $interval_ms \
-			--argjson grace $grace_ms --argjson lead $lead_ms --argjson slack $(((ceiling_mb << 20) / 100 * slack_percent)) \
+			--argjson ceiling $((ceiling_mb << 20)) --argjson seconds "$seconds" --argjson interval "$interval_ms" \
+			--argjson grace $grace_ms --argjson lead $lead_ms --argjson slack $(((ceiling_mb << 20) * slack_percent / 100)) \
 			'{bench: "mixed", $kernel, cgroups: $rung, loadavg: $load, ceiling_bytes: $ceiling, $seconds,
 			  interval_ms: $interval, grace_ms: $grace, lead_ms: $lead, slack_bytes: $slack, cells: .}' >"$out/mixed.json"
 	report_table

@@ -62,16 +62,23 @@ static int map_list(void *arg, const struct baro_index *index, void **ret_object
 	return 0;
 }
 
-/* Its pages go, too, not only the mapping. */
+/*
+ * What is unmapped for want of room stays cached until the kernel needs the page: it may be wanted
+ * again soon, and that it is, the kernel then sees. What is asked back, or copied, goes now.
+ */
+static _Thread_local bool drop_pages;
+
 static void unmap_list(void *arg, const struct baro_index *index, void *object)
 {
 	const struct vector *v = arg;
 
 	munmap(object, LIST_BYTES);
-	posix_fadvise(v->fd, (off_t)(index->tag * LIST_BYTES), LIST_BYTES, POSIX_FADV_DONTNEED);
+	if (drop_pages)
+		posix_fadvise(v->fd, (off_t)(index->tag * LIST_BYTES), LIST_BYTES,
+			      POSIX_FADV_DONTNEED);
 }
 
-/* Read past the mapping, so that it is not in memory twice. */
+/* The mapped list goes, so that it is not in memory twice. */
 static int copy_list(void *arg, const struct baro_index *index, void **ret_object,
 		     uint64_t *ret_bytes)
 {
@@ -88,7 +95,9 @@ static int copy_list(void *arg, const struct baro_index *index, void **ret_objec
 	baro_pin_release(&pin);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
+	drop_pages = true;
 	baro_registry_unload(v->mapped, v->mapped_id[index->tag], NULL);
+	drop_pages = false;
 	*ret_object = p;
 	return 0;
 }
@@ -184,7 +193,9 @@ static int64_t unload(struct baro_registry *registry, uint64_t bytes)
 {
 	uint64_t freed = 0;
 
+	drop_pages = true;
 	baro_registry_unload_cold(registry, bytes, &freed);
+	drop_pages = false;
 	return (int64_t)freed;
 }
 
@@ -342,8 +353,7 @@ int vector_run(struct engine *e, FILE *out)
 	static struct vector v;
 	struct baro_pools_options pools = { .size = sizeof(pools),
 					    .budget_bytes = e->ceiling_bytes / 8,
-					    .follow_ppm = FOLLOW_PPM,
-					    .interval_ns = NS_PER_S };
+					    .follow_ppm = FOLLOW_PPM };
 
 	v.engine = e;
 	v.cache_fixed_bytes = e->ceiling_bytes * 4 / 10;
