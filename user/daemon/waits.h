@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "bpf/wire.h"
+#include "user/daemon/sensors.h"
 
 struct waits {
 	uint64_t count; /* since the engine came */
