@@ -8,6 +8,7 @@ CLANG	      ?= clang
 BPFTOOL	      ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool /usr/local/sbin/bpftool) bpftool)
 LLVM_STRIP    ?= llvm-strip
 PKG_CONFIG    ?= pkg-config
+OBJCOPY	      ?= objcopy
 BUILD	      ?= build
 PREFIX	      ?= /usr/local
 DESTDIR	      ?=
@@ -22,6 +23,7 @@ SYSCONFDIR    ?= /etc
 CFLAGS	      ?= -O2 -g
 LDFLAGS	      ?=
 BPF	      ?= 1
+ARENA	      ?= 1
 SAN	      ?=
 WERROR	      ?= 1
 V	      ?= 0
@@ -55,6 +57,8 @@ bpf_src	   := $(wildcard bpf/*.bpf.c)
 common_src := $(wildcard user/common/*.c)
 cgroup_src := $(wildcard cgroup/*.c)
 lib_src	   := $(wildcard user/lib/*.c)
+# libbarostat-arena, a library of its own: it has a jemalloc inside (ARENA=0 builds the rest without)
+arena_src  := $(if $(filter 1,$(ARENA)),$(wildcard user/arena/*.c))
 cli_src	   := $(wildcard user/cli/*.c)
 # a host in miniature for the control law, behind `barostat simulate` and the scenario tests
 sim_src	   := $(wildcard user/sim/*.c)
@@ -77,12 +81,15 @@ cli_o	 := $(call obj,$(cli_src))
 sim_o	 := $(call obj,$(sim_src))
 daemon_o := $(call obj,$(daemon_src))
 lib_o	 := $(call picobj,$(lib_src))
+arena_o	 := $(call picobj,$(arena_src))
 skels	 := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(bpf_src))
-unit_src := $(wildcard tests/unit/test_*.c)
+# tests and tools of the arenas are linked with them, the others are not
+not_arena = $(if $(filter 1,$(ARENA)),$(1),$(filter-out %/test_arena.c %/arena.c,$(1)))
+unit_src := $(call not_arena,$(wildcard tests/unit/test_*.c))
 unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
 load_src := $(wildcard tests/load/*.c)
 load_bin := $(patsubst tests/load/%.c,$(BUILD)/tests/load/%,$(load_src))
-tools_src := $(wildcard tests/tools/*.c)
+tools_src := $(call not_arena,$(wildcard tests/tools/*.c))
 tools_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(tools_src))
 example_src := $(wildcard examples/*.c)
 example_bin := $(patsubst examples/%.c,$(BUILD)/examples/%,$(example_src))
@@ -102,20 +109,27 @@ cli_libs    := -linih -ljansson -lncursesw -ltinfo -lz -lm
 shlib	 := libbarostat.so.$(VERSION)
 soname	 := libbarostat.so.$(ABI)
 map	 := packaging/libbarostat.map
+arena_shlib  := libbarostat-arena.so.$(VERSION)
+arena_soname := libbarostat-arena.so.$(ABI)
+arena_map    := packaging/libbarostat-arena.map
+arena_all    := $(if $(arena_src),$(BUILD)/libbarostat-arena.so $(BUILD)/libbarostat-arena.a)
+jemalloc     := $(shell $(CC) -print-file-name=libjemalloc_pic.a)
+arena_libs   := -lnuma -lpthread -lm -ldl
 
 .PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-lib bench-law \
 	install uninstall clean help format format-check tidy tests unit-tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a
+all: $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a $(arena_all)
 	@$(if $(filter 1,$(BPF)),,echo "skipped: bpf/ (BPF=0): the daemon will run on the files rung";) \
-	echo "built $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a"
+	$(if $(filter 1,$(ARENA)),,echo "skipped: user/arena/ (ARENA=0): there is no libbarostat-arena";) \
+	echo "built $^"
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
 		awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
-	@echo "Variables: SAN=address,undefined | SAN=thread, BPF=0, V=1, PREFIX=, DESTDIR=, BUILD=, DEMO_SECONDS="
+	@echo "Variables: SAN=address,undefined | SAN=thread, BPF=0, ARENA=0, V=1, PREFIX=, DESTDIR=, BUILD=, DEMO_SECONDS="
 
 all: ## everything in build/
 check: ## all four rings of tests (root for the last two)
@@ -179,6 +193,28 @@ $(BUILD)/libbarostat.so: $(BUILD)/$(shlib)
 	$(Q)ln -sf $(shlib) $(BUILD)/$(soname)
 	$(Q)ln -sf $(shlib) $@
 
+# Everything of the arenas and of the jemalloc they need becomes one object, of which nothing can be
+# seen but baro_*: else whoever linked it would have another malloc() than before.
+$(BUILD)/arena/whole.o: $(arena_o) $(jemalloc)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LD) -r -o $@.tmp $(arena_o) $(jemalloc)
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='baro_*' $@.tmp $@ && rm $@.tmp
+
+$(BUILD)/libbarostat-arena.a: $(BUILD)/arena/whole.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/$(arena_shlib): $(BUILD)/arena/whole.o $(arena_map) $(BUILD)/libbarostat.so
+	$(call say,LD,$@)
+	$(Q)grep -q 'BAROSTAT_ARENA_$(ABI)\.' $(arena_map) || { echo "$(arena_map): no node for version $(VERSION)" >&2; exit 1; }
+	$(Q)$(CC) $(ldflags) -shared -Wl,-soname,$(arena_soname) -Wl,--version-script,$(arena_map) -Wl,-z,defs -o $@ \
+		$(BUILD)/arena/whole.o -L$(BUILD) -lbarostat $(arena_libs) $(if $(SAN),,-Wl,--no-undefined)
+
+$(BUILD)/libbarostat-arena.so: $(BUILD)/$(arena_shlib)
+	$(Q)ln -sf $(arena_shlib) $(BUILD)/$(arena_soname)
+	$(Q)ln -sf $(arena_shlib) $@
+
 # ---- tests ---------------------------------------------------------------------------------------
 # Of these every allocation and system call of the library fails once: tests/unit/fault_support.h.
 faults := malloc calloc aligned_alloc reallocarray strdup strndup fsync rename mkostemp fdopen fflush fstat \
@@ -189,6 +225,15 @@ $(BUILD)/tests/%: tests/unit/%.c $(internal)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(internal) \
 		$(wrap) -lcmocka $(daemon_libs) $(cli_libs)
+
+# with the arenas, which the others are built without
+$(BUILD)/tests/test_arena: tests/unit/test_arena.c $(BUILD)/libbarostat-arena.a $(internal)
+$(BUILD)/tests/tools/arena: tests/tools/arena.c $(BUILD)/libbarostat-arena.a $(internal)
+$(BUILD)/tests/test_arena $(BUILD)/tests/tools/arena:
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(cppflags) $(cflags) -MMD -MP -MF $@.d $(ldflags) -o $@ $< $(BUILD)/libbarostat-arena.a $(internal) \
+		-lcmocka $(daemon_libs) $(cli_libs) $(arena_libs)
 
 # small programs that put a known load on a cgroup; the sensors' independent truth
 $(BUILD)/tests/load/%: tests/load/%.c
@@ -217,7 +262,7 @@ $(bench_load): $(call obj,$(wildcard bench/law/*.c))
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lsqlite3 -lpq
 
 # a bulk load beside readers, for what admission makes of it
-$(bench_ingest): $(call obj,bench/ingest/ingest.c) $(BUILD)/libbarostat.a
+$(bench_ingest): $(call obj,$(wildcard bench/ingest/*.c)) $(BUILD)/libbarostat.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ldflags) -o $@ $^ -lrocksdb -lpthread

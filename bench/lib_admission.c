@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/semaphore.h"
 #include "include/barostat/admission.h"
 #include "user/common/clock.h"
 #include "user/lib/futex.h"
@@ -66,71 +67,6 @@ static const struct {
 	[CROWDED] = { "crowd_16", "16 threads on one permit, first come first served", 500, CROWD },
 	[SEED_CROWDED] = { "semaphore_crowd_16", "the same through the semaphore", 500, CROWD },
 };
-
-/* ---- what it replaces ------------------------------------------------------------------------ */
-
-struct seed_waiter {
-	struct seed_waiter *next;
-	pthread_cond_t called;
-	bool has;
-};
-
-struct seed {
-	pthread_mutex_t lock;
-	unsigned int used, limit, queued, queue_max;
-	struct seed_waiter *first, **last;
-};
-
-static void seed_init(struct seed *s, unsigned int limit, unsigned int queue_max)
-{
-	*s = (struct seed){ .limit = limit, .queue_max = queue_max };
-	pthread_mutex_init(&s->lock, NULL);
-	s->last = &s->first;
-}
-
-static __attribute__((noinline)) int seed_acquire(struct seed *s)
-{
-	struct seed_waiter me = { .next = NULL };
-
-	pthread_mutex_lock(&s->lock);
-	if (s->used < s->limit && !s->first) {
-		s->used++;
-		pthread_mutex_unlock(&s->lock);
-		return 0;
-	}
-	if (s->queued >= s->queue_max) {
-		pthread_mutex_unlock(&s->lock);
-		return -EBUSY;
-	}
-	pthread_cond_init(&me.called, NULL);
-	*s->last = &me;
-	s->last = &me.next;
-	s->queued++;
-	while (!me.has)
-		pthread_cond_wait(&me.called, &s->lock);
-	pthread_mutex_unlock(&s->lock);
-	pthread_cond_destroy(&me.called);
-	return 0;
-}
-
-static __attribute__((noinline)) void seed_release(struct seed *s)
-{
-	struct seed_waiter *w;
-
-	pthread_mutex_lock(&s->lock);
-	w = s->first;
-	if (w) {
-		s->first = w->next;
-		if (!s->first)
-			s->last = &s->first;
-		s->queued--;
-		w->has = true;
-		pthread_cond_signal(&w->called);
-	} else {
-		s->used--;
-	}
-	pthread_mutex_unlock(&s->lock);
-}
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 

@@ -37,8 +37,7 @@
 #define BYTES          UINT64_C(4096)
 #define LIMIT          (UINT64_C(1) << 30)
 
-/* ---- the anchor --------------------------------------------------------------------------------
- */
+/* ---- the anchor ------------------------------------------------------------------------------ */
 
 struct anchor {
 	uint64_t used, peak, limit, rejections;
@@ -110,8 +109,7 @@ static __attribute__((noinline)) void anchor_layers_release(struct anchor *layer
 		anchor_release(&layer[i], bytes);
 }
 
-/* ---- what is measured --------------------------------------------------------------------------
- */
+/* ---- what is measured ------------------------------------------------------------------------ */
 
 static struct {
 	struct baro_budget *one, *exact, *layer[LAYERS], *leaf[2], *full, *busy;
@@ -239,8 +237,7 @@ static const struct {
 	[ANCHOR_LEVEL] = { "anchor_level", "anchor: the level", anchor_busy_level, 1 },
 };
 
-/* ---- the other thread --------------------------------------------------------------------------
- */
+/* ---- the other thread ------------------------------------------------------------------------ */
 
 static struct {
 	pthread_t thread;
@@ -333,8 +330,7 @@ static void other_close(void)
 	pthread_join(other.thread, NULL);
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 struct bench {
 	unsigned int rounds;
@@ -420,8 +416,7 @@ static double median_ns(const struct bench *b, unsigned int row)
 	return percentile_ns(b, row, 50);
 }
 
-/* ---- what came out -----------------------------------------------------------------------------
- */
+/* ---- what came out --------------------------------------------------------------------------- */
 
 struct figure {
 	const char *name;
@@ -506,8 +501,7 @@ static int report(const struct bench *b, bool json)
 	return (json ? print_json : print_table)(b, f, n) || b->bad ? 1 : 0;
 }
 
-/* ---- what it is measured on --------------------------------------------------------------------
- */
+/* ---- what it is measured on ------------------------------------------------------------------ */
 
 static void open_anchors(void)
 {

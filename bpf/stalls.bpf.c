@@ -98,8 +98,7 @@ static __always_inline uint32_t current_pid(void)
 	return (uint32_t)bpf_get_current_pid_tgid();
 }
 
-/* ---- direct reclaim ----------------------------------------------------------------------------
- */
+/* ---- direct reclaim -------------------------------------------------------------------------- */
 
 static __always_inline void reclaim_begins(bool at_own_limit)
 {

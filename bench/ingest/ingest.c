@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "bench/ingest/ingest.h"
 #include "include/barostat/admission.h"
 
 #define NS_PER_S      UINT64_C(1000000000)
@@ -43,15 +44,8 @@
 #define JOB_RECORDS   8000 /* a permit's worth */
 #define WRITE_AT_ONCE 1000 /* records in a batch, when nobody says how many */
 #define WARM_S        2
-#define ROUNDS_MAX    99
 
-enum cell { QUIET, UNMANAGED, LATENCY, BALANCED, BULK_INGEST, CELLS };
-
-static const struct {
-	const char *name, *what;
-	bool writes, managed;
-	uint32_t mode;
-} cells[CELLS] = {
+const struct cell_kind cells[CELLS] = {
 	[QUIET] = { "quiet", "nobody writes", false, false, 0 },
 	[UNMANAGED] = { "unmanaged", "4 writers, nothing holds them back", true, false, 0 },
 	[LATENCY] = { "latency", "the same, admission in mode latency", true, true,
@@ -59,16 +53,6 @@ static const struct {
 	[BALANCED] = { "balanced", "the same in mode balanced", true, true, BARO_MODE_BALANCED },
 	[BULK_INGEST] = { "bulk_ingest", "the same in mode bulk_ingest", true, true,
 			  BARO_MODE_BULK_INGEST },
-};
-
-struct result {
-	double p50_us, p99_us, records_per_s;
-};
-
-struct bench {
-	const char *dir, *json;
-	unsigned int rounds, seconds;
-	struct result result[CELLS][ROUNDS_MAX];
 };
 
 /* One cell while it runs. */
@@ -438,115 +422,6 @@ static void measure(struct bench *b)
 				r->records_per_s);
 		}
 	}
-}
-
-/* ---- what came out --------------------------------------------------------------------------- */
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, unsigned int n)
-{
-	qsort(v, n, sizeof(*v), by_size);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
-enum what { P50, P99, RECORDS };
-
-static double value_of(const struct result *r, enum what what)
-{
-	return what == P50 ? r->p50_us : what == P99 ? r->p99_us : r->records_per_s;
-}
-
-static double median_of(const struct bench *b, enum cell cell, enum what what)
-{
-	double v[ROUNDS_MAX];
-
-	for (unsigned int i = 0; i < b->rounds; i++)
-		v[i] = value_of(&b->result[cell][i], what);
-	return median(v, b->rounds);
-}
-
-/* Of two cells of the same round, whatever else the machine did in that one. */
-static double ratio_of(const struct bench *b, enum cell cell, enum cell to, enum what what)
-{
-	double v[ROUNDS_MAX];
-
-	for (unsigned int i = 0; i < b->rounds; i++)
-		v[i] = value_of(&b->result[cell][i], what) / value_of(&b->result[to][i], what);
-	return median(v, b->rounds);
-}
-
-struct figure {
-	const char *name;
-	double value, bound;
-	bool at_least;
-};
-
-static bool met(const struct figure *f)
-{
-	return f->at_least ? f->value >= f->bound : f->value <= f->bound;
-}
-
-static void print_table(const struct bench *b, const struct figure *f, unsigned int n)
-{
-	printf("%-12s %10s %10s %12s %12s\n", "cell", "p50 us", "p99 us", "x quiet", "records/s");
-	for (unsigned int i = 0; i < CELLS; i++)
-		printf("%-12s %10.0f %10.0f %12.2f %12.0f  %s\n", cells[i].name,
-		       median_of(b, i, P50), median_of(b, i, P99), ratio_of(b, i, QUIET, P99),
-		       median_of(b, i, RECORDS), cells[i].what);
-	for (unsigned int i = 0; i < n; i++)
-		printf("%-52s %7.2f  (%s %.2f) %s\n", f[i].name, f[i].value,
-		       f[i].at_least ? "at least" : "at most", f[i].bound,
-		       met(&f[i]) ? "met" : "MISSED");
-}
-
-static void print_json(const struct bench *b, const struct figure *f, unsigned int n)
-{
-	FILE *out = fopen(b->json, "we");
-
-	if (!out)
-		err(1, "%s", b->json);
-	fprintf(out, "{\"bench\":\"ingest\",\"rounds\":%u,\"seconds\":%u,\"cells\":{", b->rounds,
-		b->seconds);
-	for (unsigned int i = 0; i < CELLS; i++)
-		fprintf(out,
-			"%s\"%s\":{\"p50_us\":%.1f,\"p99_us\":%.1f,\"p99_of_quiet\":%.3f,"
-			"\"records_per_s\":%.0f}",
-			i ? "," : "", cells[i].name, median_of(b, i, P50), median_of(b, i, P99),
-			ratio_of(b, i, QUIET, P99), median_of(b, i, RECORDS));
-	fprintf(out, "},\"figures\":[");
-	for (unsigned int i = 0; i < n; i++)
-		fprintf(out, "%s{\"name\":\"%s\",\"value\":%.3f,\"%s\":%.2f,\"met\":%s}",
-			i ? "," : "", f[i].name, f[i].value, f[i].at_least ? "at_least" : "at_most",
-			f[i].bound, met(&f[i]) ? "true" : "false");
-	fprintf(out, "]}\n");
-	if (fclose(out))
-		err(1, "%s", b->json);
-}
-
-static int report(const struct bench *b)
-{
-	const struct figure f[] = {
-		{ "unmanaged, p99 of reads, times quiet", ratio_of(b, UNMANAGED, QUIET, P99), 5,
-		  true },
-		{ "latency, p99 of reads, times quiet", ratio_of(b, LATENCY, QUIET, P99), 1.5,
-		  false },
-		{ "bulk_ingest, records, of unmanaged",
-		  ratio_of(b, BULK_INGEST, UNMANAGED, RECORDS), 0.95, true },
-	};
-	unsigned int n = sizeof(f) / sizeof(f[0]);
-
-	print_table(b, f, n);
-	if (b->json)
-		print_json(b, f, n);
-	if (!met(&f[0]))
-		return 2;
-	return met(&f[1]) && met(&f[2]) ? 0 : 1;
 }
 
 static unsigned int number(const char *text, unsigned int most)

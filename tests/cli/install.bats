@@ -42,11 +42,15 @@ compile_example() { # compile_example shared|static [NAME]
 		usr/local/share/bash-completion/completions/barostat \
 		usr/local/lib/systemd/system/barostatd.service usr/local/lib/tmpfiles.d/barostat.conf \
 		etc/barostat/barostat.conf usr/local/share/doc/barostat/page-protocol.md \
-		usr/local/share/barostat/scenarios/stampede.ini; do
+		usr/local/share/barostat/scenarios/stampede.ini usr/local/include/barostat/arena.h \
+		usr/local/lib/libbarostat-arena.a usr/local/lib/libbarostat-arena.so."$version" \
+		usr/local/lib/pkgconfig/libbarostat-arena.pc usr/local/share/doc/barostat/jemalloc.LICENSE; do
 		[ -s "$root/$file" ] || { echo "missing: $file"; return 1; }
 	done
 	[ "$(readlink "$root/usr/local/lib/libbarostat.so")" = libbarostat.so."${version%%.*}" ]
 	[ "$(readlink "$root/usr/local/lib/libbarostat.so.${version%%.*}")" = "libbarostat.so.$version" ]
+	[ "$(readlink "$root/usr/local/lib/libbarostat-arena.so")" = libbarostat-arena.so."${version%%.*}" ]
+	[ "$(readlink "$root/usr/local/lib/libbarostat-arena.so.${version%%.*}")" = "libbarostat-arena.so.$version" ]
 	# whatever is installed belongs to one of these places
 	[ -z "$(find "$root" -type f ! -path "$root/usr/local/*" ! -path "$root/etc/barostat/*")" ]
 	# no placeholder was forgotten, no place of the build leaked
@@ -87,6 +91,62 @@ compile_example() { # compile_example shared|static [NAME]
 		done
 		grep -q '"accesses":2,"loaded":true' "$root/manifest"
 	done
+}
+
+# A program that uses an arena and says whose malloc() it has.
+write_arena_program() {
+	cat >"$root/arena.c" <<-'C'
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <malloc.h>
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <barostat/arena.h>
+
+		int main(void)
+		{
+			struct baro_arena_counts c;
+			struct baro_arena *a;
+			struct mallinfo2 before = mallinfo2();
+			void *volatile p = malloc(50000);
+			size_t of_libc = mallinfo2().uordblks - before.uordblks;
+			Dl_info where;
+
+			if (baro_arena_open(NULL, &a) || !baro_arena_alloc(a, 1 << 20) || baro_arena_read(a, &c) ||
+			    !dladdr((void *)malloc, &where))
+				return 1;
+			printf("%s %s %s\n", where.dli_fname, of_libc >= 50000 ? "counted" : "elsewhere",
+			       c.allocated_bytes >= 1 << 20 ? "arena" : "nothing");
+			baro_arena_close(a);
+			free(p);
+			return 0;
+		}
+	C
+}
+
+@test "a program with arenas keeps its malloc, with the shared library and with the static one" {
+	make_ install DESTDIR="$root" PREFIX=/usr/local
+	write_arena_program
+	export PKG_CONFIG_PATH=$root/usr/local/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
+	# shellcheck disable=SC2046 # words
+	cc -Wall -Werror -Wno-pedantic "$root/arena.c" $(pkg-config --cflags --libs libbarostat-arena) \
+		-Wl,-rpath-link,"$root/usr/local/lib" -o "$root/shared"
+	readelf -d "$root/shared" | grep -q "NEEDED.*libbarostat-arena.so.${version%%.*}"
+	LD_LIBRARY_PATH=$root/usr/local/lib run -0 "$root/shared"
+	[[ $output == */libc.so.6" counted arena" ]]
+	# shellcheck disable=SC2046 # words
+	cc -Wall -Werror "$root/arena.c" $(pkg-config --cflags libbarostat-arena) "$root/usr/local/lib/libbarostat-arena.a" \
+		"$root/usr/local/lib/libbarostat.a" -lnuma -lpthread -lm -ldl -o "$root/static"
+	run ! grep -F -e libbarostat -e libjemalloc <<<"$(readelf -d "$root/static")"
+	make_ uninstall DESTDIR="$root" PREFIX=/usr/local
+	run -0 "$root/static"
+	[[ $output == */libc.so.6" counted arena" ]]
+}
+
+@test "an engine that uses no arena links neither jemalloc nor libnuma" {
+	make_ install DESTDIR="$root" PREFIX=/usr/local
+	run ! grep -E 'jemalloc|libnuma|arena' <<<"$(readelf -d "$root/usr/local/lib/libbarostat.so" "$root/usr/local/sbin/barostatd" "$root/usr/local/bin/barostat")"
+	run ! grep -E ' (mallocx|mallctl|je_)' <<<"$(nm "$root/usr/local/lib/libbarostat.a")"
 }
 
 @test "installed headers compile alone, as C99 and as C++" {

@@ -41,11 +41,22 @@ tree_files() {
 	scripts/check-headers
 }
 
-@test "the shared library gives away the names of its map only" {
+@test "the shared libraries give away the names of their maps only" {
 	run nm -D --defined-only "$build/libbarostat.so"
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -gt 3 ]
 	! grep -vE ' (baro_[a-z0-9_]+(@@BAROSTAT_[0-9.]+)?|BAROSTAT_[0-9.]+)$' <<<"$output"
+	run nm -D --defined-only "$build/libbarostat-arena.so"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -gt 3 ]
+	! grep -vE ' (baro_arena_[a-z0-9_]+(@@BAROSTAT_ARENA_[0-9.]+)?|BAROSTAT_ARENA_[0-9.]+)$' <<<"$output"
+}
+
+@test "of the static library with the arenas nothing can be seen but baro_arena_, above all no malloc" {
+	run nm --defined-only --extern-only "$build/libbarostat-arena.a"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -gt 3 ]
+	! grep -vE '^$|^whole\.o:$| T baro_arena_[a-z0-9_]+$' <<<"$output"
 }
 
 @test "shell scripts pass shellcheck" {

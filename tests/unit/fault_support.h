@@ -57,8 +57,6 @@ FAULT(void *, aligned_alloc, NULL, ENOMEM, (size_t align, size_t n), (align, n))
 FAULT(void *, reallocarray, NULL, ENOMEM, (void *p, size_t n, size_t each), (p, n, each))
 FAULT(char *, strdup, NULL, ENOMEM, (const char *text), (text))
 FAULT(char *, strndup, NULL, ENOMEM, (const char *text, size_t n), (text, n))
-FAULT(int, fsync, -1, EIO, (int fd), (fd))
-FAULT(int, rename, -1, EIO, (const char *from, const char *to), (from, to))
 FAULT(int, mkostemp, -1, EACCES, (char *path, int flags), (path, flags))
 FAULT(FILE *, fdopen, NULL, ENOMEM, (int fd, const char *mode), (fd, mode))
 FAULT(int, fflush, EOF, ENOSPC, (FILE * f), (f))
@@ -69,6 +67,25 @@ FAULT(int, scandirat, -1, EIO,
       (int fd, const char *path, struct dirent ***list, int (*filter)(const struct dirent *),
        int (*order)(const struct dirent **, const struct dirent **)),
       (fd, path, list, filter, order))
+
+/* How often something was brought to the disk, in all and before the last renaming. */
+static unsigned int fault_syncs, fault_syncs_before_rename;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	fault_syncs++;
+	return fault_here(EIO) ? -1 : __real_fsync(fd);
+}
+
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to)
+{
+	fault_syncs_before_rename = fault_syncs;
+	return fault_here(EIO) ? -1 : __real_rename(from, to);
+}
 
 /* Without a mode: the library creates no file by them. */
 int __real_open(const char *path, int flags, ...);

@@ -33,8 +33,7 @@ static void assert_used(const struct stack *s, uint64_t used)
 	}
 }
 
-/* ---- layers ------------------------------------------------------------------------------------
- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static void a_reservation_counts_in_every_layer_above(void **state)
 {
@@ -148,8 +147,7 @@ static void a_refusal_is_told_in_words(void **state)
 	close_stack(&s);
 }
 
-/* ---- what no seed may admit --------------------------------------------------------------------
- */
+/* ---- what no seed may admit ------------------------------------------------------------------ */
 
 static void a_huge_request_does_not_wrap(void **state)
 {
@@ -258,8 +256,7 @@ static void a_dropped_reservation_is_not_forgotten(void **state)
 	assert_int_equal(baro_budget_close(NULL), 0);
 }
 
-/* ---- reservations ------------------------------------------------------------------------------
- */
+/* ---- reservations ---------------------------------------------------------------------------- */
 
 static void a_reservation_grows_and_shrinks_in_place(void **state)
 {
@@ -355,8 +352,7 @@ static void nothing_always_fits(void **state)
 	close_all(b);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void a_lowered_limit_goes_down_as_memory_is_released(void **state)
 {
@@ -449,8 +445,7 @@ static void the_worst_layer_is_the_pressure(void **state)
 	close_stack(&s);
 }
 
-/* ---- what is shown -----------------------------------------------------------------------------
- */
+/* ---- what is shown --------------------------------------------------------------------------- */
 
 static void the_peak_is_kept(void **state)
 {

@@ -96,8 +96,7 @@ static void check_refusal(struct model *m, int e, int by, uint64_t bytes,
 	assert_int_equal(why->left_bytes, u < bound(layer) ? bound(layer) - u : 0);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static int random_entry(struct model *m)
 {
@@ -316,8 +315,7 @@ static void step(struct model *m)
 	}
 }
 
-/* ---- what must hold after each -----------------------------------------------------------------
- */
+/* ---- what must hold after each --------------------------------------------------------------- */
 
 static uint32_t level(uint64_t u, uint64_t limit)
 {

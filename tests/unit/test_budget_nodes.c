@@ -7,8 +7,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
-/* ---- a machine made of files -------------------------------------------------------------------
- */
+/* ---- a machine made of files ----------------------------------------------------------------- */
 
 struct machine {
 	char dir[PATH_MAX / 2], status[PATH_MAX];
@@ -201,8 +200,7 @@ static void this_machine_s_nodes_are_read(void **state)
 	free(n);
 }
 
-/* ---- budgets by node ---------------------------------------------------------------------------
- */
+/* ---- budgets by node ------------------------------------------------------------------------- */
 
 /* Two nodes, 4 and 7, of which the second has three times the memory; every processor is of the
  * node of that index. */

@@ -93,8 +93,7 @@ static void let_go(struct crew *c, struct baro_reservation *r)
 		c->wrong++;
 }
 
-/* ---- the ceiling -------------------------------------------------------------------------------
- */
+/* ---- the ceiling ----------------------------------------------------------------------------- */
 
 #define HELD 64
 
@@ -174,8 +173,7 @@ static void no_schedule_ends_above_a_ceiling(void **state)
 	assert_true(refused > 1000);
 }
 
-/* ---- exactness ---------------------------------------------------------------------------------
- */
+/* ---- exactness ------------------------------------------------------------------------------- */
 
 /* Takes until nothing is left, all threads at once. */
 static void fill_up(struct hand *h)
@@ -212,8 +210,7 @@ static void what_fits_is_granted_to_the_last_byte(void **state)
 	}
 }
 
-/* ---- limits that move --------------------------------------------------------------------------
- */
+/* ---- limits that move ------------------------------------------------------------------------ */
 
 /* Hand 0 lowers the ceiling in the middle of it; the others only take. */
 static void take_while_it_sinks(struct hand *h)
@@ -336,8 +333,7 @@ static void a_moving_limit_makes_no_false_calm(void **state)
 	watch_limits(*state, 64 * MIB, GIB + 32 * MIB, BARO_LEVEL_EMERGENCY);
 }
 
-/* ---- reservations between threads --------------------------------------------------------------
- */
+/* ---- reservations between threads ------------------------------------------------------------ */
 
 static void release_shared(struct hand *h)
 {
@@ -408,8 +404,7 @@ static void another_thread_may_release(void **state)
 	close_leaves(&c);
 }
 
-/* ---- the tree ----------------------------------------------------------------------------------
- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 static void come_and_go(struct hand *h)
 {

@@ -143,8 +143,7 @@ static void any_figures_are_survived(void **state)
 	}
 }
 
-/* ---- resident bytes ----------------------------------------------------------------------------
- */
+/* ---- resident bytes -------------------------------------------------------------------------- */
 
 static int read_status(const char *text, uint64_t *ret)
 {

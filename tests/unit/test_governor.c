@@ -53,8 +53,7 @@ static uint64_t limits_in_force(struct baro_governor *g)
 	return sum;
 }
 
-/* ---- engines -----------------------------------------------------------------------------------
- */
+/* ---- engines --------------------------------------------------------------------------------- */
 
 static void engines_are_added_found_and_removed(void **state)
 {
@@ -156,8 +155,7 @@ static void engines_are_limited_in_number(void **state)
 	assert_int_equal(baro_governor_close(g), 0);
 }
 
-/* ---- rebalancing -------------------------------------------------------------------------------
- */
+/* ---- rebalancing ----------------------------------------------------------------------------- */
 
 static void memory_moves_from_the_idle_to_the_hungry_and_back(void **state)
 {
@@ -287,8 +285,7 @@ static void a_new_engine_is_made_room_for(void **state)
 	assert_int_equal(baro_governor_close(g), 0);
 }
 
-/* ---- ceilings that move ------------------------------------------------------------------------
- */
+/* ---- ceilings that move ---------------------------------------------------------------------- */
 
 static struct baro_pressure pressure(uint32_t level, uint32_t slot_state, uint64_t budget)
 {
@@ -425,8 +422,7 @@ static void a_request_to_release_is_answered_once(void **state)
 	assert_int_equal(baro_governor_close(g), 0);
 }
 
-/* ---- drift -------------------------------------------------------------------------------------
- */
+/* ---- drift ----------------------------------------------------------------------------------- */
 
 static uint64_t reconcile_for(struct baro_governor *g, uint64_t rss, uint64_t seconds, uint64_t now)
 {
@@ -575,8 +571,7 @@ static void drift_has_names(void **state)
 	assert_string_equal(baro_drift_name(3), "?");
 }
 
-/* ---- threads -----------------------------------------------------------------------------------
- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 struct crew {
 	struct baro_governor *g;

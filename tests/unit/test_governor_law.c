@@ -51,8 +51,7 @@ static uint64_t settle(struct law_engine *e, size_t n, uint64_t now)
 	return now;
 }
 
-/* ---- fitting -----------------------------------------------------------------------------------
- */
+/* ---- fitting --------------------------------------------------------------------------------- */
 
 static void limits_that_fit_stay(void **state)
 {
@@ -101,8 +100,7 @@ static void and_at_last_goes_below_what_is_used_down_to_the_minima(void **state)
 	assert_int_equal(e[1].limit_bytes, 300000);
 }
 
-/* ---- rebalancing -------------------------------------------------------------------------------
- */
+/* ---- rebalancing ----------------------------------------------------------------------------- */
 
 static void nobody_hungry_nothing_moves(void **state)
 {
@@ -300,8 +298,7 @@ static void who_regrets_a_gift_gives_less_readily(void **state)
 	assert_true(moves <= 2 * early + 20);
 }
 
-/* ---- whatever the figures ----------------------------------------------------------------------
- */
+/* ---- whatever the figures -------------------------------------------------------------------- */
 
 static uint64_t figure(uint64_t *random)
 {

@@ -324,6 +324,17 @@ static void a_manifest_is_restored_or_it_is_not(void **state)
 	with_every_fault(restore, 40);
 }
 
+static void a_manifest_is_on_the_disk_before_it_is_in_its_place(void **state)
+{
+	assert_int_equal(try_open(), 0);
+	fault_syncs = 0;
+	assert_int_equal(baro_registry_save(s.registry, manifest), 0);
+	/* the file, and afterwards its directory */
+	assert_int_equal(fault_syncs_before_rename, 1);
+	assert_int_equal(fault_syncs, 2);
+	assert_int_equal(baro_registry_close(s.registry), 0);
+}
+
 static void a_full_disk_is_told(void **state)
 {
 	FILE *f = fopen("/dev/full", "we");
@@ -348,6 +359,7 @@ int main(void)
 		cmocka_unit_test(a_load_without_memory_leaves_the_index_as_it_was),
 		cmocka_unit_test(a_manifest_is_the_old_one_or_the_new_one),
 		cmocka_unit_test(a_manifest_is_restored_or_it_is_not),
+		cmocka_unit_test(a_manifest_is_on_the_disk_before_it_is_in_its_place),
 		cmocka_unit_test(a_full_disk_is_told),
 	};
 

@@ -69,8 +69,7 @@ int main(void)
 #undef free
 #include "cgroup/shrink.c" /* NOLINT(bugprone-suspicious-include) */
 
-/* ---- faults that are put in, to see that they are found ----------------------------------------
- */
+/* ---- faults that are put in, to see that they are found -------------------------------------- */
 
 enum seeded { SOUND, ROOM_FROM_NOWHERE, WISH_TAKEN_FOR_FACT, BLIND_TO_USAGE };
 
@@ -102,8 +101,7 @@ static void seeded_result(struct actuator *a, uint32_t slot, struct actuator_res
 #undef limits_room
 #undef actuator_result
 
-/* ---- the world ---------------------------------------------------------------------------------
- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 #define ENGINES_MAX 3
 #define UNIT        (16 * MIB)
@@ -179,8 +177,7 @@ static void look(void)
 	require(used <= CEILING, "usage fits the ceiling");
 }
 
-/* ---- choices -----------------------------------------------------------------------------------
- */
+/* ---- choices --------------------------------------------------------------------------------- */
 
 #define TRAIL_MAX 128
 
@@ -206,8 +203,7 @@ static uint32_t outcome(uint32_t n)
 	return o;
 }
 
-/* ---- the kernel --------------------------------------------------------------------------------
- */
+/* ---- the kernel ------------------------------------------------------------------------------ */
 
 static uint32_t index_of(const struct cg_node *n)
 {
@@ -350,8 +346,7 @@ void cg_node_close(struct cg_node *n)
 {
 }
 
-/* ---- the daemon --------------------------------------------------------------------------------
- */
+/* ---- the daemon ------------------------------------------------------------------------------ */
 
 void engine_lost(struct daemon *d, struct engine *e)
 {
@@ -434,8 +429,7 @@ static void sample(void)
 						  .file_bytes = world.k[i].cache };
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 enum step_kind { TICK, ACTED, RUN, GROW, GIVE_BACK, FILL, CRASH };
 
@@ -569,8 +563,7 @@ static void take(const struct step *s)
 		tell(s);
 }
 
-/* ---- the search --------------------------------------------------------------------------------
- */
+/* ---- the search ------------------------------------------------------------------------------ */
 
 #define SEEN_BITS 21
 #define SEEN_SIZE (1u << SEEN_BITS)

@@ -18,8 +18,8 @@
 #include "user/lib/spread.h"
 
 #define PPM         1000000u
-#define NS_PER_MS   UINT64_C(1000000)
-#define NS_PER_S    UINT64_C(1000000000)
+#define NS_PER_MS   1000000ull
+#define NS_PER_S    1000000000ull
 #define PERMITS_MAX 65536u /* the slot's index is the low 16 bits of a permit's id */
 
 #define TEND_EVERY_NS   (5 * NS_PER_MS) /* readers' signals are looked at so often at most */

@@ -20,8 +20,7 @@ void budget_write_end(struct budget_tree *t)
 	__atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELEASE);
 }
 
-/* ---- credit ------------------------------------------------------------------------------------
- */
+/* ---- credit ---------------------------------------------------------------------------------- */
 
 static void add_room(struct baro_budget *b, int64_t bytes)
 {
@@ -117,8 +116,7 @@ static void warm(struct baro_budget *b, int64_t bytes)
 	stripes_open(&b->stripes, (uint64_t)cap);
 }
 
-/* ---- drawing -----------------------------------------------------------------------------------
- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static struct baro_budget *short_of(struct baro_budget *b, int64_t bytes)
 {

@@ -6,8 +6,7 @@
 
 #include "user/lib/budget_internal.h"
 
-/* ---- with the lock held ------------------------------------------------------------------------
- */
+/* ---- with the lock held ---------------------------------------------------------------------- */
 
 int64_t budget_used_locked(const struct baro_budget *top)
 {
@@ -69,8 +68,7 @@ static void read_locked(const struct baro_budget *b, struct baro_budget_stats *r
 	memcpy(ret->name, b->name, sizeof(ret->name));
 }
 
-/* ---- the calls ---------------------------------------------------------------------------------
- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 void baro_budget_read(struct baro_budget *b, struct baro_budget_stats *ret_stats)
 {

@@ -10,8 +10,7 @@
 #define NODE_DIR "/sys/devices/system/node"
 #define FLAGS    (BARO_BUDGET_EXACT | BARO_BUDGET_PER_NODE)
 
-/* ---- limits and levels, with the lock held -----------------------------------------------------
- */
+/* ---- limits and levels, with the lock held --------------------------------------------------- */
 
 /* From how much of `base` a percentage is reached; of nothing, from the first byte. */
 static int64_t level_mark(int64_t base, int64_t percent)
@@ -104,8 +103,7 @@ void budget_take_recent(struct baro_budget *b, struct budget_recent *ret)
 	b->recent_peak = ret->drawn;
 }
 
-/* ---- a budget ----------------------------------------------------------------------------------
- */
+/* ---- a budget -------------------------------------------------------------------------------- */
 
 static struct baro_budget *budget_new(struct budget_tree *t)
 {
@@ -178,8 +176,7 @@ static bool has_child(const struct baro_budget *parent, const char *name)
 	return false;
 }
 
-/* ---- shards by node, with the lock held --------------------------------------------------------
- */
+/* ---- shards by node, with the lock held ------------------------------------------------------ */
 
 static void drop_shards(struct baro_budget *b)
 {
@@ -233,8 +230,7 @@ static int shard_by_node(struct baro_budget *b)
 	return r < 0 ? r : add_shards(b);
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void tree_free(struct budget_tree *t)
 {
@@ -327,8 +323,7 @@ int baro_budget_open(struct baro_budget *parent, const char *name, uint64_t limi
 	return r;
 }
 
-/* ---- closing -----------------------------------------------------------------------------------
- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 /* Nothing is reserved, no credit is out, and only its own shards are below it. */
 static bool is_idle(struct baro_budget *b)

@@ -23,8 +23,7 @@
 #define WELCOME_NS     (5 * NS_PER_S) /* who has not answered by then is asked anew */
 #define FILES_EVERY_NS (NS_PER_S / 4) /* nothing wakes us when a file changes */
 
-/* ---- views --------------------------------------------------------------------------------------
- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 static struct view *view_new(struct baro_page *page, const struct baro_slot_ref *ref)
 {
@@ -81,8 +80,7 @@ static bool view_holds(const struct view *v, uint64_t now)
 	       baro_page_level(&v->ref) != (uint32_t)BARO_LEVEL_UNKNOWN;
 }
 
-/* ---- the connection: with `tending` held --------------------------------------------------------
- */
+/* ---- the connection: with `tending` held ----------------------------------------------------- */
 
 static void set_error(struct baro_client *c, int error)
 {
@@ -212,8 +210,7 @@ void baro_client_heartbeat(struct baro_client *c)
 	tend(c, now);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* The daemon answers within a tick; a stopped one must not stop its engines. */
 static void await_welcome(struct baro_client *c)
@@ -297,8 +294,7 @@ const char *baro_source_name(uint32_t source)
 	return source < sizeof(names) / sizeof(names[0]) ? names[source] : "?";
 }
 
-/* ---- reading and waiting ------------------------------------------------------------------------
- */
+/* ---- reading and waiting --------------------------------------------------------------------- */
 
 static int read_view(struct view *v, uint64_t now, struct baro_pressure *ret)
 {

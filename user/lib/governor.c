@@ -15,8 +15,7 @@
 #define PPM           1000000u
 #define WITHHELD_STEP 256 /* of the ceiling: by so much what is withheld changes at least */
 
-/* ---- groups: engines with one parent; with both locks held --------------------------------------
- */
+/* ---- groups: engines with one parent; with both locks held ----------------------------------- */
 
 static uint64_t ceiling_of(const struct baro_budget *parent)
 {
@@ -124,8 +123,7 @@ static void fit_all(struct baro_governor *g)
 	}
 }
 
-/* ---- the ceiling: with the governor's lock held ------------------------------------------------
- */
+/* ---- the ceiling: with the governor's lock held ---------------------------------------------- */
 
 static uint64_t minima(const struct baro_governor *g)
 {

@@ -7,8 +7,7 @@
 #include "user/lib/budget_internal.h"
 #include "user/lib/governor_internal.h"
 
-/* ---- a governor --------------------------------------------------------------------------------
- */
+/* ---- a governor ------------------------------------------------------------------------------ */
 
 int baro_governor_open(uint64_t ceiling_bytes, struct baro_governor **ret_governor)
 {
@@ -48,8 +47,7 @@ struct baro_budget *baro_governor_top(struct baro_governor *g)
 	return g->top;
 }
 
-/* ---- engines: with the lock held ---------------------------------------------------------------
- */
+/* ---- engines: with the lock held ------------------------------------------------------------- */
 
 static struct engine *engine_of(struct baro_governor *g, const struct baro_budget *budget)
 {
@@ -159,8 +157,7 @@ static int add(struct baro_governor *g, struct baro_budget *parent, const char *
 	return 0;
 }
 
-/* ---- the calls ---------------------------------------------------------------------------------
- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 int baro_governor_add(struct baro_governor *g, struct baro_budget *parent, const char *name,
 		      uint32_t flags, uint64_t min_bytes, uint64_t own_bytes, uint64_t max_bytes,
@@ -232,8 +229,7 @@ int baro_governor_set_engine(struct baro_governor *g, struct baro_budget *budget
 	return r;
 }
 
-/* ---- what is shown -----------------------------------------------------------------------------
- */
+/* ---- what is shown --------------------------------------------------------------------------- */
 
 void baro_governor_read(struct baro_governor *g, struct baro_governor_stats *ret_stats)
 {

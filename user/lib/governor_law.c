@@ -39,8 +39,7 @@ static uint64_t in_force(const struct law_engine *e)
 	return lib_max(e->limit_bytes, e->used_bytes);
 }
 
-/* ---- fitting -----------------------------------------------------------------------------------
- */
+/* ---- fitting --------------------------------------------------------------------------------- */
 
 static uint64_t floor_own(const struct law_engine *e)
 {
@@ -122,8 +121,7 @@ void law_fit(struct law_engine *engine, size_t count, uint64_t ceiling_bytes)
 	(void)lower(engine, count, over, floor_min);
 }
 
-/* ---- who wants, who has ------------------------------------------------------------------------
- */
+/* ---- who wants, who has ---------------------------------------------------------------------- */
 
 static bool is_hungry(const struct law_engine *e)
 {
@@ -173,8 +171,7 @@ static void look(struct law_engine *e, uint64_t move_bytes, uint64_t now_ns)
 	e->surplus_bytes = surplus_of(e, move_bytes, now_ns);
 }
 
-/* ---- moving ------------------------------------------------------------------------------------
- */
+/* ---- moving ---------------------------------------------------------------------------------- */
 
 /* What an engine below its own share calls back. */
 static uint64_t claim_of(const struct law_engine *e)

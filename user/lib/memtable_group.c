@@ -69,8 +69,7 @@ static int make_room(struct baro_memtable_group *g)
 	return 0;
 }
 
-/* ---- shares and turns --------------------------------------------------------------------------
- */
+/* ---- shares and turns ------------------------------------------------------------------------ */
 
 /* Does not write, or has not been seen writing yet. */
 static bool is_quiet(const struct baro_memtable *m)

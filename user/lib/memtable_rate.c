@@ -76,8 +76,7 @@ uint32_t baro_damping_ppm(uint32_t damping, uint32_t pressure_ppm)
 	return (uint32_t)(PPM - (p * p + PPM / 2) / PPM);
 }
 
-/* ---- shares ------------------------------------------------------------------------------------
- */
+/* ---- shares ---------------------------------------------------------------------------------- */
 
 static void share_minima(struct memtable_share *s, size_t n, uint64_t budget_bytes,
 			 unsigned __int128 sum)

@@ -51,8 +51,7 @@ struct baro_pools {
 	uint64_t moves, reversals, releases;
 };
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void share_out(struct baro_pools *p)
 {
@@ -141,8 +140,7 @@ void baro_pools_close(struct baro_pools *p)
 	free(p);
 }
 
-/* ---- budget and hint ---------------------------------------------------------------------------
- */
+/* ---- budget and hint ------------------------------------------------------------------------- */
 
 uint64_t baro_pools_budget(const struct baro_pools *p, uint32_t pool)
 {
@@ -213,8 +211,7 @@ int baro_pools_set_hint(struct baro_pools *p, uint32_t hint)
 	return 0;
 }
 
-/* ---- a tick: with the lock held ----------------------------------------------------------------
- */
+/* ---- a tick: with the lock held -------------------------------------------------------------- */
 
 /* 0 .. 1000000 */
 static uint32_t fill_ppm(uint64_t used_bytes, uint64_t budget_bytes)
@@ -436,8 +433,7 @@ void baro_pools_tick(struct baro_pools *p, uint64_t now_ns, const struct baro_po
 		*ret_action = act;
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 void baro_pools_read(struct baro_pools *p, struct baro_pools_state *ret_state)
 {

@@ -13,8 +13,7 @@ _Static_assert(sizeof(struct registry_entry) == 64, "one line per index");
 _Static_assert(sizeof(struct registry_lane) == 32, "two lanes of one processor per line");
 _Static_assert(BARO_REGISTRY_MAX <= (1u << 28), "blocks have 29 bits of a word");
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void free_all(struct baro_registry *r)
 {
@@ -113,8 +112,7 @@ int baro_registry_close(struct baro_registry *r)
 	return 0;
 }
 
-/* ---- registering -------------------------------------------------------------------------------
- */
+/* ---- registering ----------------------------------------------------------------------------- */
 
 int baro_registry_add(struct baro_registry *r, const struct baro_index_spec *spec, uint64_t *ret_id)
 {
@@ -172,8 +170,7 @@ int baro_registry_find(struct baro_registry *r, const char *name, uint64_t *ret_
 	return registry_find(r, name, strlen(name), ret_id);
 }
 
-/* ---- getting -----------------------------------------------------------------------------------
- */
+/* ---- getting --------------------------------------------------------------------------------- */
 
 /* 0: pinned. -EAGAIN: not loaded just now. */
 static inline int try_get(struct baro_registry *r, uint64_t id, uint64_t now_ns,
@@ -254,8 +251,7 @@ int baro_registry_set_bytes(struct baro_registry *r, uint64_t id, uint64_t bytes
 	return status;
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static uint64_t counted(const uint64_t *count)
 {

@@ -196,8 +196,7 @@ struct registry_entry *registry_entry_of(const struct baro_registry *r, uint64_t
 void registry_set_state(struct baro_registry *r, struct registry_entry *e, uint32_t state,
 			uint32_t block_and_one);
 
-/* ---- names (registry_names.c): with the lock held, unless said otherwise ----------------------
- */
+/* ---- names (registry_names.c): with the lock held, unless said otherwise --------------------- */
 
 /* What is to be registered. Lengths are without the NUL. */
 struct registry_item {
@@ -231,8 +230,7 @@ const char *registry_name_of(const struct registry_entry *e);
 const char *registry_path_of(const struct registry_entry *e);
 void registry_free_names(struct baro_registry *r);
 
-/* ---- many at once (registry_batch.c) ------------------------------------------------------------
- */
+/* ---- many at once (registry_batch.c) --------------------------------------------------------- */
 
 /* Items with their texts, to be committed together. All zeros at first. */
 struct registry_batch {
@@ -249,8 +247,7 @@ void registry_batch_free(struct registry_batch *b);
  * the lock itself. -ENOSPC, -ENOMEM. */
 int registry_dir_number(struct baro_registry *r, const char *path, const char *prefix);
 
-/* ---- loading (registry_load.c): with the lock held ---------------------------------------------
- */
+/* ---- loading (registry_load.c): with the lock held ------------------------------------------- */
 
 /* -ENOMEM */
 int registry_block_take(struct baro_registry *r, uint32_t *ret_block);

@@ -18,8 +18,7 @@
 #include "user/lib/arith.h"
 #include "user/lib/registry_internal.h"
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static int add_slab(struct baro_registry *r)
 {
@@ -103,8 +102,7 @@ static void forget_last_use(const struct baro_registry *r, uint32_t block)
 		__atomic_store_n(&lane_at(r, block, i)->last_ns, 0, __ATOMIC_RELAXED);
 }
 
-/* ---- loading -----------------------------------------------------------------------------------
- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static pthread_cond_t *turn_of(struct baro_registry *r, uint32_t number)
 {
@@ -259,8 +257,7 @@ int registry_load(struct baro_registry *r, uint64_t id, uint64_t now_ns, struct 
 	return status;
 }
 
-/* ---- unloading ---------------------------------------------------------------------------------
- */
+/* ---- unloading ------------------------------------------------------------------------------- */
 
 static void call_unload(struct baro_registry *r, struct registry_entry *e, uint32_t number,
 			void *object)

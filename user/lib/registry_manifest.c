@@ -26,8 +26,7 @@
 #define SAVE_BATCH  64u /* indexes described under one hold of the lock */
 #define SAVE_SUFFIX ".XXXXXX"
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct writer {
 	struct baro_registry *registry;

@@ -61,8 +61,7 @@ static int64_t read_line(struct reader *m)
 	return c == EOF ? 0 : n ? (int64_t)n : complain(m, -EBADMSG, "an empty line");
 }
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static int read_format(const struct reader *m, json_t *line)
 {
@@ -219,8 +218,7 @@ static int read_all(struct reader *m)
 	return m->ended ? 0 : complain(m, -ENODATA, "the file ends here, and its end is missing");
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* The registry's own numbers instead of the manifest's. A directory without indexes is harmless. */
 static int renumber(struct reader *m)

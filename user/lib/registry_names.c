@@ -32,8 +32,7 @@ static void store(uint64_t *word, uint64_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
-/* ---- what may be a name ------------------------------------------------------------------------
- */
+/* ---- what may be a name ---------------------------------------------------------------------- */
 
 /* The bytes of the UTF-8 sequence at `p`; 0: it is none. No overlong forms, no surrogates. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
@@ -83,8 +82,7 @@ int registry_check_path(const char *path, size_t bytes)
 	return check_text(path, bytes, BARO_INDEX_PATH_MAX);
 }
 
-/* ---- words of names ----------------------------------------------------------------------------
- */
+/* ---- words of names -------------------------------------------------------------------------- */
 
 /* With at least one NUL. */
 static size_t text_words(size_t bytes)
@@ -172,8 +170,7 @@ const char *registry_path_of(const struct registry_entry *e)
 	return (const char *)(e->name + 1 + text_words((uint32_t)lengths));
 }
 
-/* ---- finding -----------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 static bool names_moved(const struct baro_registry *r, uint32_t seq)
 {
@@ -226,8 +223,7 @@ int registry_find(struct baro_registry *r, const char *name, size_t bytes, uint6
 	return 0;
 }
 
-/* ---- room --------------------------------------------------------------------------------------
- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 static void begin_move(struct baro_registry *r)
 {
@@ -341,8 +337,7 @@ void registry_free_names(struct baro_registry *r)
 	}
 }
 
-/* ---- coming and going --------------------------------------------------------------------------
- */
+/* ---- coming and going ------------------------------------------------------------------------ */
 
 static uint64_t *take_text(struct baro_registry *r, size_t words)
 {

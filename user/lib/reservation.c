@@ -46,8 +46,7 @@ static inline void fill(struct baro_reservation *r, struct baro_budget *b, uint6
 	put_seal(r);
 }
 
-/* ---- reserving ---------------------------------------------------------------------------------
- */
+/* ---- reserving ------------------------------------------------------------------------------- */
 
 /* The nearest shard whose node's share has room for it; the nearest of all when none has. */
 static struct baro_budget *nearest_with_room(const struct baro_budget *b, uint64_t bytes)
@@ -121,8 +120,7 @@ int baro_budget_reserve_on(struct baro_budget *b, uint32_t node, uint64_t bytes,
 	return r < 0 ? r : reserve_from(b->shard[index], bytes, ret, ret_refusal);
 }
 
-/* ---- what is held ------------------------------------------------------------------------------
- */
+/* ---- what is held ---------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) int give(struct baro_budget *b, uint64_t bytes)
 {

@@ -91,8 +91,7 @@ static inline void stripe_reject(struct stripes *s)
 	__atomic_fetch_add(&stripe_here(s)->rejections, 1, __ATOMIC_RELAXED);
 }
 
-/* ---- with rseq ---------------------------------------------------------------------------------
- */
+/* ---- with rseq ------------------------------------------------------------------------------- */
 
 #ifdef LIB_RSEQ
 /*

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Admission that follows the pressure page by a client: nobody hands anything in. */
+#include "tests/unit/admission_support.h"
+#include "tests/unit/page_support.h"
+
+struct self {
+	uint32_t hierarchy;
+	uint64_t id;
+};
+
+static int take_first(void *arg, uint32_t hierarchy, const char *dir, uint64_t id)
+{
+	*(struct self *)arg = (struct self){ hierarchy, id };
+	return 0;
+}
+
+/* A page on which this process's own cgroup is the engine, and a client that reads it. */
+struct world {
+	struct page_dir *dir;
+	struct page_writer *writer;
+	struct baro_client *client;
+	struct baro_admission *admission;
+	struct baro_collection *docs;
+};
+
+static void publish(struct world *w, enum baro_level level, uint32_t score_ppm, uint64_t budget)
+{
+	const struct page_slot_values values = { .state = BARO_SLOT_ACTIVE,
+						 .level = level,
+						 .score_ppm = score_ppm,
+						 .budget_bytes = budget,
+						 .headroom_bytes = budget };
+
+	page_writer_update(w->writer, 0, &values, clock_now_ns());
+	page_commit(w->writer, LEASE_NS);
+}
+
+/* False where this machine shows a process no cgroup of its own. */
+static bool build_world(struct page_dir *dir, struct world *w)
+{
+	struct baro_admission_options o = { .size = sizeof(o), .cpus = 4, .sharers = 2 };
+	struct page_slot_identity who = { .name = "self" };
+	struct self self;
+
+	*w = (struct world){ .dir = dir };
+	if (self_walk("/proc/self/cgroup", "/proc/self/mountinfo", take_first, &self) < 0)
+		return false;
+	who.cgroup_id = self.id;
+	who.cgroup_hierarchy = self.hierarchy;
+	w->writer = page_open_writer(dir, 1, PAGE_CREATED);
+	assert_int_equal(page_writer_assign(w->writer, 0, &who), 0);
+	publish(w, BARO_LEVEL_NORMAL, 100000, 800 * MIB);
+	/* NOLINTBEGIN(concurrency-mt-unsafe): one thread yet */
+	assert_int_equal(setenv("BAROSTAT_PAGE", dir->path, 1), 0);
+	assert_int_equal(setenv("BAROSTAT_ENGINE_SOCKET", "/nonexistent/engine.sock", 1), 0);
+	/* NOLINTEND(concurrency-mt-unsafe) */
+	assert_int_equal(baro_client_open(NULL, &w->client), 0);
+	o.client = w->client;
+	assert_int_equal(baro_admission_open(&o, &w->admission), 0);
+	w->docs = open_collection(w->admission);
+	return true;
+}
+
+static void end_world(struct world *w)
+{
+	baro_admission_close(w->admission);
+	baro_client_close(w->client);
+	page_writer_close(w->writer, true);
+}
+
+static void look_now(struct world *w)
+{
+	w->admission->client_ns = 0;
+	admission_tend(w->admission, admission_now_ns());
+}
+
+static void the_pages_budget_and_level_bound_what_is_admitted(void **state)
+{
+	const struct baro_job insert = { .payload_bytes = 10 };
+	struct baro_admission_limits now;
+	struct baro_admission_refusal why;
+	struct baro_permit p;
+	struct world w;
+
+	if (!build_world(*state, &w)) {
+		print_message("no cgroup of our own is to be seen here\n");
+		skip();
+		return;
+	}
+	/* the budget is the page's: an eighth of it is for writes */
+	assert_int_equal(stats_of(w.admission).level, BARO_LEVEL_NORMAL);
+	baro_admission_limits_now(w.admission, &now);
+	assert_int_equal(now.memory_bytes, 100 * MIB);
+	/* a tenth of it is left: each of two has half of that, at most */
+	publish(&w, BARO_LEVEL_CRITICAL, 900000, 800 * MIB);
+	look_now(&w);
+	baro_admission_limits_now(w.admission, &now);
+	assert_true(now.memory_bytes <= 40 * MIB);
+	assert_int_equal(now.batches_max, 1);
+	publish(&w, BARO_LEVEL_EMERGENCY, 990000, 800 * MIB);
+	look_now(&w);
+	assert_int_equal(baro_permit_acquire(w.docs, &insert, &p, &why), -EAGAIN);
+	assert_int_equal(why.layer, BARO_LAYER_HOST);
+	assert_idle(w.admission);
+	end_world(&w);
+}
+
+static void who_waits_sees_by_itself_that_the_emergency_is_over(void **state)
+{
+	const struct baro_job patient = { .payload_bytes = 10, .deadline_ns = BARO_PAGE_NONE };
+	struct asker waiter[3];
+	struct world w;
+
+	if (!build_world(*state, &w)) {
+		print_message("no cgroup of our own is to be seen here\n");
+		skip();
+		return;
+	}
+	publish(&w, BARO_LEVEL_EMERGENCY, 990000, 800 * MIB);
+	look_now(&w);
+	for (int i = 0; i < 3; i++)
+		queue_up(&waiter[i], w.docs, &patient);
+	publish(&w, BARO_LEVEL_NORMAL, 100000, 800 * MIB);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(answer(&waiter[i]), 0);
+		baro_permit_release(&waiter[i].permit);
+	}
+	assert_idle(w.admission);
+	end_world(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_pages_budget_and_level_bound_what_is_admitted,
+						page_dir_setup, page_dir_teardown),
+		cmocka_unit_test_setup_teardown(who_waits_sees_by_itself_that_the_emergency_is_over,
+						page_dir_setup, page_dir_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
