@@ -7,9 +7,9 @@
  * A worker in a cgroup that is an engine touches fresh anonymous memory, and the pages of a mapped
  * file that is all in the page cache. Cells: nothing attached, twice (their difference is what this
  * bench cannot tell apart); one sensor attached that never fires (attaching alone moves code
- *about); all default sensors; with --each every sensor by itself. Every round goes through all
- *cells in a shuffled order, opens and closes the sensors for each, settles, and takes the best of a
- *few passes. Shown: medians over rounds, and each cell's difference to "none" taken round by round.
+ * about); all default sensors; with --each every sensor by itself. Every round goes through all
+ * cells in a shuffled order, opens and closes the sensors for each, settles, and takes the best of a
+ * few passes. Shown: medians over rounds, and each cell's difference to "none" taken round by round.
  */
 #include <errno.h>
 #include <signal.h>

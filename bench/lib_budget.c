@@ -2,12 +2,12 @@
 /*
  * What reserving and releasing costs, beside the algorithm that the memory governors of database
  * engines use: a compare-and-swap on a counter, another for its peak, a subtraction to release;
- *once per layer; and for a ceiling over engines, the sum of all counters. Written anew here, for
- *this comparison, and measured in the same run: every round measures every row, in an order
- *shuffled anew; medians over rounds. Times are of the thread's CPU clock. The comparison with the
- *anchor is of the least disturbed twentieth of the rounds of either: what other programs do to a
- *processor is no part of an algorithm, and takes more from one that is bound by what it executes
- *than from one that waits for its two locked instructions.
+ * once per layer; and for a ceiling over engines, the sum of all counters. Written anew here, for
+ * this comparison, and measured in the same run: every round measures every row, in an order
+ * shuffled anew; medians over rounds. Times are of the thread's CPU clock. The comparison with the
+ * anchor is of the least disturbed twentieth of the rounds of either: what other programs do to a
+ * processor is no part of an algorithm, and takes more from one that is bound by what it executes
+ * than from one that waits for its two locked instructions.
  *
  * Rows with two threads measure one while the other does the same on another processor; a sample
  * counts when the other kept up, and is repeated when it did not.

@@ -150,7 +150,8 @@ BARO_API int baro_budget_reserve(struct baro_budget *budget, uint64_t bytes,
  * BARO_NODE_LOCAL, which is what baro_budget_reserve() does, means the caller's node while its
  * share lasts, then the nearest with some left, then the caller's: baro_reservation_node() says
  * where to allocate. Shares steer, they do not refuse: only limits do. Other budgets ignore the
- * node. -ENODEV	no such node, or none that this process may use
+ * node.
+ *  -ENODEV	no such node, or none that this process may use
  */
 BARO_API int baro_budget_reserve_on(struct baro_budget *budget, uint32_t node, uint64_t bytes,
 				    struct baro_reservation *ret_reservation,

@@ -5,16 +5,16 @@
  *
  *	static uint64_t hits;
  *	const struct baro_metric m = {
- *		.size = sizeof(m), .name = "mydb_cache_hits_total", .help = "Reads that hit the
- *cache.", .kind = BARO_METRIC_COUNTER, .value = &hits, .owner = &hits,
+ *		.size = sizeof(m), .name = "mydb_cache_hits_total",
+ *		.help = "Reads that hit the cache.", .kind = BARO_METRIC_COUNTER,
+ *		.value = &hits, .owner = &hits,
  *	};
  *
  *	baro_metrics_new(&metrics);
  *	baro_metrics_add(metrics, &m);
  *	baro_overflow_add_metrics(region, metrics, "sort");	// an object of the library
- *	baro_client_set_metrics(client, metrics);		// to the daemon, about once a
- *second baro_metrics_format(metrics, buf, sizeof(buf), &bytes);	// for an endpoint of one's
- *own
+ *	baro_client_set_metrics(client, metrics);		// to the daemon, once a second
+ *	baro_metrics_format(metrics, buf, sizeof(buf), &bytes);	// for an endpoint of one's own
  *
  * Nothing is paid where a number changes: it is read when somebody asks, by pointer or by callback.
  * Names follow the conventions of Prometheus: they end in the unit (_bytes, _seconds, _ratio), and
@@ -107,8 +107,10 @@ BARO_API void baro_metrics_free(struct baro_metrics *metrics);
 /*
  * Registers a metric, which stays until it is removed.
  *  -EINVAL	the name does not fit kind and unit, or is none; nothing, or too much, to read from;
- *or the name is there with another kind or unit -EEXIST	name and label are there -ENOSPC
- *there are BARO_METRICS_MAX -ENOMEM
+ *		or the name is there with another kind or unit
+ *  -EEXIST	name and label are there
+ *  -ENOSPC	there are BARO_METRICS_MAX
+ *  -ENOMEM
  */
 BARO_API int baro_metrics_add(struct baro_metrics *metrics, const struct baro_metric *metric);
 

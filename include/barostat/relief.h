@@ -7,8 +7,8 @@
  *	static uint64_t held(void *cache);
  *	struct baro_relief_action cache_action = {
  *		.size = sizeof(cache_action), .name = "cache", .cost = 10,
- *		.from_level = BARO_LEVEL_WARNING, .available = held, .release = shrink, .arg =
- *cache,
+ *		.from_level = BARO_LEVEL_WARNING, .available = held, .release = shrink,
+ *		.arg = cache,
  *	};
  *
  *	if (baro_relief_new(&options, &relief) == 0 &&	// .size and .client are set in options
@@ -20,8 +20,8 @@
  *
  * - A request of the daemon (release_bytes until release_by_ns) is answered by the actions that
  *   free bytes, in the order of their costs, until so much is freed. Those of level EMERGENCY
- *answer it only in an emergency; those that would not be done by the deadline do not answer it.
- *What was done for a request is not done again for it, whatever the page goes on to show; only what
+ *   answer it only in an emergency; those that would not be done by the deadline do not answer it.
+ *   What was done for a request is not done again for it, whatever the page goes on to show; only what
  *   it grows by is asked for anew. Then, when what was freed has landed, the epoch is acknowledged.
  * - From a level on (from_level) an action frees what is needed to leave that level: budget x
  *   (score - (edge - 5 %)) with the page's edges of 70, 85 and 95 % (see docs/page-protocol.md);
@@ -30,7 +30,7 @@
  *   the page must have been written anew and settle_ns must have gone by before there is another;
  *   passes that the usage does not show (the allocator keeps what it gets) follow more slowly, up
  *   to 8 x settle_ns. A higher level than the last pass's is answered at once. An overdue request
- *is treated like a level.
+ *   is treated like a level.
  * - An action may also, or only, engage at its level (refuse large jobs, stop growing) and be told
  *   when the level changes. It relaxes when the level has been below for relax_after_ns.
  *
