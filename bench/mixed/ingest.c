@@ -230,9 +230,9 @@ static void write_admitted(struct ingest *g, rocksdb_writebatch_t *batch)
 
 	while (baro_permit_acquire(g->points, &job, &permit, &why) < 0) {
 		g->refused++;
-		if (!why.retryable)
+		if (why.error == -E2BIG)
 			errx(1, "a batch can never be admitted");
-		job.deadline_ns = clock_now_ns() + why.retry_after_ns;
+		job.deadline_ns = clock_now_ns() + why.retry_after_ns + NS_PER_MS;
 		clock_sleep_until(job.deadline_ns);
 		if (job.deadline_ns >= g->engine->end_ns)
 			return;
