@@ -142,8 +142,11 @@ static void who_waits_for_room_outside_keeps_its_place(void **state)
 	uint64_t until = admission_now_ns() + GIVE_UP;
 
 	patient.deadline_ns = BARO_PAGE_NONE;
-	for (int i = 0; i < WAITERS; i++)
-		queue_up(&waiter[i], c, &patient);
+	for (uint32_t i = 0; i < WAITERS; i++) {
+		start_asking(&waiter[i], c, &patient);
+		/* who asks outside just now is not there to be counted */
+		until_queued(a, i + 1);
+	}
 	/* they have asked in vain, and look again from time to time */
 	while (stats_of(a).queued != WAITERS || purse.refused < 3)
 		assert_true(admission_now_ns() < until);
@@ -187,6 +190,34 @@ static void a_kick_makes_who_waits_look_again(void **state)
 	baro_admission_close(a);
 }
 
+static void a_newcomer_does_not_ask_outside_before_who_waits(void **state)
+{
+	for (int i = 0; i < 50; i++) {
+		struct purse purse;
+		struct baro_admission *a = open_on(&purse, 0);
+		struct baro_collection *c = open_collection(a);
+		struct baro_job patient = cheap;
+		struct asker waiter;
+		struct baro_permit p;
+
+		patient.deadline_ns = BARO_PAGE_NONE;
+		queue_up(&waiter, c, &patient);
+		pthread_mutex_lock(&purse.lock);
+		purse.limit = 100;
+		pthread_mutex_unlock(&purse.lock);
+		/* it is time to look again; who waits has not noticed yet, perhaps */
+		lock_take(&a->lock);
+		a->budget_until_ns = a->budget_until_ns ? 1 : 0;
+		lock_give(&a->lock);
+		assert_int_equal(baro_permit_acquire(c, &cheap, &p, NULL), -EDQUOT);
+		baro_admission_kick(a);
+		assert_int_equal(answer(&waiter), 0);
+		baro_permit_release(&waiter.permit);
+		assert_idle(a);
+		baro_admission_close(a);
+	}
+}
+
 static void a_deadline_holds_for_room_outside_too(void **state)
 {
 	struct purse purse;
@@ -221,6 +252,7 @@ int main(void)
 		cmocka_unit_test(a_batch_is_cut_before_it_is_refused_outside),
 		cmocka_unit_test(who_waits_for_room_outside_keeps_its_place),
 		cmocka_unit_test(a_kick_makes_who_waits_look_again),
+		cmocka_unit_test(a_newcomer_does_not_ask_outside_before_who_waits),
 		cmocka_unit_test(a_deadline_holds_for_room_outside_too),
 		cmocka_unit_test(half_a_budget_is_no_budget),
 	};

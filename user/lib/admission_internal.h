@@ -50,9 +50,8 @@ enum need {
 	NEED_MEMORY = 16,
 	NEED_ORDER = 32,
 	NEED_TIME = 64, /* throttled when lacking */
-	NEED_BUDGET = 128, /* outside */
-	NEED_PERMIT = 256, /* never lacking: there are as many as writes */
-	NEED_BY_ALL = NEED_WRITES | NEED_MEMORY | NEED_PERMIT, /* by whoever wants a permit */
+	NEED_BUDGET = 128, /* outside; lacking only while it is tight there */
+	NEED_BY_ALL = NEED_WRITES | NEED_MEMORY | NEED_BUDGET, /* by whoever wants a permit */
 };
 
 /* A database's bound, or a collection's. */

@@ -52,7 +52,7 @@ uint32_t queue_time_lack(struct baro_admission *a, uint32_t need)
 		a->budget_until_ns = 0;
 	if (need & NEED_TIME && a->pace.until_ns)
 		lack |= NEED_TIME;
-	if (need & NEED_PERMIT && a->budget_until_ns)
+	if (need & NEED_BUDGET && a->budget_until_ns)
 		lack |= NEED_BUDGET;
 	return lack;
 }
@@ -70,7 +70,7 @@ struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c
 		lack.all |= NEED_WORKERS;
 	if (d->need & NEED_ORDER && c->ordered)
 		lack.own |= NEED_ORDER;
-	if (d->need & NEED_PERMIT && a->budget_tight && a->asking_outside)
+	if (d->need & NEED_BUDGET && a->budget_tight && a->asking_outside)
 		lack.all |= NEED_BUDGET;
 	lack.all |= queue_time_lack(a, d->need);
 	return lack;
@@ -220,7 +220,7 @@ void queue_look_through(struct baro_admission *a, struct wakes *wakes)
 			continue; /* it may be gone */
 		first = first && pauses;
 		/* who waits for what everybody needs has nobody behind who could be admitted */
-		if (!pauses && a->all.waited_for & (NEED_BY_ALL | NEED_BUDGET))
+		if (!pauses && a->all.waited_for & NEED_BY_ALL)
 			break;
 	}
 	w = a->first;
