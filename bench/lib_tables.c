@@ -47,12 +47,16 @@ static __attribute__((noinline)) void call_nothing(struct baro_memtable *table, 
 
 static void run_nothing(unsigned int n)
 {
-	ROUNDS_LOOP(n, call_nothing(b.table, 100));
+	struct baro_memtable *table = b.table;
+
+	ROUNDS_LOOP(n, call_nothing(table, 100));
 }
 
 static void run_record(unsigned int n)
 {
-	ROUNDS_LOOP(n, baro_memtable_record_write(b.table, 100));
+	struct baro_memtable *table = b.table;
+
+	ROUNDS_LOOP(n, baro_memtable_record_write(table, 100));
 }
 
 static void run_seed_record(unsigned int n)
@@ -62,9 +66,10 @@ static void run_seed_record(unsigned int n)
 
 static void run_should_flush(unsigned int n)
 {
+	const struct baro_memtable *table = b.table;
 	unsigned int sink = 0;
 
-	ROUNDS_LOOP(n, sink |= baro_memtable_should_flush(b.table, i_));
+	ROUNDS_LOOP(n, sink |= baro_memtable_should_flush(table, i_));
 	__asm__ volatile("" ::"r"(sink));
 }
 
@@ -113,9 +118,11 @@ static void use_pinned(struct baro_pin *pin)
 
 static void run_get(unsigned int n)
 {
+	struct baro_registry *many = b.many;
+	uint64_t hot = b.hot;
 	struct baro_pin pin;
 
-	ROUNDS_LOOP(n, if (baro_registry_get(b.many, b.hot, i_, &pin) == 0) use_pinned(&pin));
+	ROUNDS_LOOP(n, if (baro_registry_get(many, hot, i_, &pin) == 0) use_pinned(&pin));
 }
 
 static void run_get_named(unsigned int n)

@@ -107,7 +107,9 @@ void baro_memtable_close(struct baro_memtable *m)
 	free(m);
 }
 
-void baro_memtable_record_write(struct baro_memtable *m, uint64_t bytes)
+/* Of some instructions, which should not lie in two lines of the cache. */
+__attribute__((aligned(64))) void baro_memtable_record_write(struct baro_memtable *m,
+							     uint64_t bytes)
 {
 	percpu_add(&m->written, bytes);
 }
