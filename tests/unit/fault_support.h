@@ -10,11 +10,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <cmocka.h>
 
 static long fault_left = -1;
 static bool fault_came;
@@ -40,6 +46,19 @@ static inline bool fault_here(int error)
 	fault_came = true;
 	errno = error;
 	return true;
+}
+
+/* Does it with the first call failing, then with the second, until none is left that could. */
+static inline void with_every_fault(void (*once)(void), long at_least)
+{
+	long n = 0;
+
+	do {
+		fault_arm(n++);
+		once();
+	} while (fault_disarm());
+	/* the last round was without a fault */
+	assert_true(n > at_least);
 }
 
 /* FAULT(what it returns, name, what it returns on failure, errno, (declaration), (call)) */
@@ -68,6 +87,16 @@ FAULT(int, scandirat, -1, EIO,
        int (*order)(const struct dirent **, const struct dirent **)),
       (fd, path, list, filter, order))
 
+FAULT(int, fstatfs, -1, EIO, (int fd, struct statfs *st), (fd, st))
+FAULT(int, fallocate, -1, EIO, (int fd, int mode, off_t offset, off_t bytes),
+      (fd, mode, offset, bytes))
+FAULT(void *, mmap, MAP_FAILED, ENOMEM,
+      (void *at, size_t bytes, int prot, int flags, int fd, off_t offset),
+      (at, bytes, prot, flags, fd, offset))
+FAULT(int, madvise, -1, ENOMEM, (void *at, size_t bytes, int advice), (at, bytes, advice))
+FAULT(int, sync_file_range, -1, EIO, (int fd, off_t offset, off_t bytes, unsigned int flags),
+      (fd, offset, bytes, flags))
+
 /* How often something was brought to the disk, in all and before the last renaming. */
 static unsigned int fault_syncs, fault_syncs_before_rename;
 
@@ -87,13 +116,21 @@ int __wrap_rename(const char *from, const char *to)
 	return fault_here(EIO) ? -1 : __real_rename(from, to);
 }
 
-/* Without a mode: the library creates no file by them. */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
 {
-	return fault_here(EMFILE) ? -1 : __real_open(path, flags);
+	mode_t mode = 0;
+	va_list ap;
+
+	va_start(ap, flags);
+	if (flags & (O_CREAT | __O_TMPFILE))
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	return fault_here(EMFILE) ? -1 : __real_open(path, flags, mode);
 }
+
+/* Without a mode: the library creates no file by it. */
 
 int __real_openat(int dir, const char *path, int flags, ...);
 int __wrap_openat(int dir, const char *path, int flags, ...);

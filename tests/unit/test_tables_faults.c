@@ -60,19 +60,6 @@ static int tear_down(void **state)
 	return dir_remove(top);
 }
 
-/* Does it with the first call failing, then with the second, until none is left that could. */
-static void with_every_fault(void (*once)(void), long at_least)
-{
-	long n = 0;
-
-	do {
-		fault_arm(n++);
-		once();
-	} while (fault_disarm());
-	/* the last round was without a fault */
-	assert_true(n > at_least);
-}
-
 static bool is_told(int error)
 {
 	return error == -ENOMEM || error == -EIO || error == -EACCES || error == -EMFILE ||
