@@ -11,7 +11,6 @@
 #define HEADROOM_MAX_PART  10 /* of the ceiling ... */
 #define HEADROOM_HARD_PART 4 /* ... and at a hard limit, where too little kills */
 #define GRANT_PART         8 /* of usage, at once to who meets its limit */
-#define CRUMB_PART         8 /* of a bucket; less is not granted by itself */
 #define IDLE_AHEAD_NS      (2 * LAW_S) /* what an engine will fill in this time is not idle */
 #define PLAN_NS            (90 * LAW_MS)
 
@@ -272,8 +271,7 @@ static void grant_free(const struct plan *p)
 	uint64_t room = law_less(law_free_pages(w), w->burst);
 	uint64_t grants = 0;
 
-	/* crumbs go with the next move: who is given one takes no part in the plan of this tick */
-	if (room < law_max(w->bucket / CRUMB_PART, 1))
+	if (room == 0)
 		return;
 	for (uint32_t i = 0; i < w->n; i++)
 		grants += meets_limit(p, i);
