@@ -366,6 +366,226 @@ static void without_known_refaults_no_cache_gains(void **state)
 	}
 }
 
+/* -- the same host told in another way -- */
+
+/* Caches that fill what they have; all that there is has been given to them. Distances are known.
+ */
+static struct host *caches_new(uint64_t seed)
+{
+	struct host *h = host_new(seed, false);
+	uint64_t available, left;
+
+	memset(&h->params, 0, sizeof(h->params));
+	memset(h->engine, 0, sizeof(h->engine));
+	memset(&h->state, 0, sizeof(h->state));
+	h->urgent = LAW_NO_ENGINE;
+	h->n = h->n < 2 ? 2 : h->n;
+	free(h->workspace);
+	h->workspace = malloc(law_workspace_bytes(h->n));
+	assert_non_null(h->workspace);
+	h->params.ceiling_bytes = (1 + below(h, 64)) * 64 * MIB;
+	h->params.gamma_ppm = one_in(h, 2) ? 1000000 : (uint32_t)below(h, 1000001);
+	available = left = h->params.ceiling_bytes;
+	for (uint32_t i = 0; i < h->n; i++) {
+		uint64_t share =
+		    i + 1 == h->n ? left : available / h->n / 2 + pages_of(h, left / 4);
+
+		h->engine[i] = (struct law_engine){ .max_bytes = available,
+						    .weight = 16 * (1 + (uint32_t)below(h, 20)),
+						    .active = true };
+		h->state.engine[i].target_bytes = min_of(share, left);
+		left -= h->state.engine[i].target_bytes;
+		h->sample[i].valid = 0x1ff;
+		h->sample[i].ghost_sample_shift = 4;
+	}
+	return h;
+}
+
+/* A quarter of a second of reading back, at distances of up to a ceiling, each cache in its way. */
+static void caches_run(struct host *h)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct law_sample *s = &h->sample[i];
+		uint64_t samples = 20 + below(h, 100);
+
+		s->usage_bytes = s->file_bytes = h->state.engine[i].target_bytes;
+		s->refault_file += 16 * samples;
+		s->evictions += 16 * samples + 4096;
+		s->pgsteal = s->evictions;
+		s->ghost_refaults += samples;
+		s->distance[32 + (i * 7 + below(h, 8)) % 32] += samples;
+		s->stall_ns[STALL_REFAULT] += (5 + i * 17 + below(h, 20)) * MS;
+		s->cpu_ns += (30 + below(h, 20)) * MS;
+	}
+	h->now_ns += 250 * MS;
+}
+
+static void caches_decide(struct host *h)
+{
+	host_estimate(h);
+	host_decide(h);
+}
+
+/* Who comes first is nobody's advantage. */
+static void the_order_of_engines_does_not_matter(void **state)
+{
+	uint64_t moves = 0;
+
+	for (uint64_t seed = 1; seed <= hosts_of(100, 40); seed++) {
+		struct host *a = caches_new(seed), *b = caches_new(seed);
+
+		for (uint32_t i = 0; i < a->n; i++) {
+			b->engine[a->n - 1 - i] = a->engine[i];
+			b->state.engine[a->n - 1 - i] = a->state.engine[i];
+		}
+		for (int t = 0; t < 40; t++) {
+			caches_run(a);
+			b->now_ns = a->now_ns;
+			for (uint32_t i = 0; i < a->n; i++)
+				b->sample[a->n - 1 - i] = a->sample[i];
+			caches_decide(a);
+			caches_decide(b);
+			for (uint32_t i = 0; i < a->n; i++) {
+				const struct law_decision *x = &a->decision[i];
+				const struct law_decision *y = &b->decision[a->n - 1 - i];
+
+				assert_int_equal(x->target_bytes, y->target_bytes);
+				assert_int_equal(x->reason, y->reason);
+				moves += x->target_bytes != x->before_bytes;
+			}
+		}
+		host_free(a);
+		host_free(b);
+	}
+	assert_true(moves > 100);
+}
+
+/*
+ * Everything twice as large is divided in the same way, to a bucket. Not where rounding has left a
+ * page free: that is a page for nobody, or one for each of two, who then stand aside for a tick.
+ */
+static void twice_the_sizes_are_twice_the_targets(void **state)
+{
+	uint64_t moves = 0;
+
+	for (uint64_t seed = 1; seed <= hosts_of(100, 40); seed++) {
+		struct host *a = caches_new(seed), *b = caches_new(seed);
+		uint64_t bucket = (up(a->params.ceiling_bytes) + 127) / 128 * LAW_PAGE_BYTES;
+		uint64_t free_bytes;
+
+		b->params.ceiling_bytes *= 2;
+		for (uint32_t i = 0; i < a->n; i++) {
+			b->engine[i].max_bytes *= 2;
+			b->state.engine[i].target_bytes *= 2;
+		}
+		for (int t = 0; t < 40; t++) {
+			caches_run(a);
+			b->now_ns = a->now_ns;
+			for (uint32_t i = 0; i < a->n; i++) {
+				struct law_sample *s = &b->sample[i];
+
+				*s = a->sample[i];
+				s->usage_bytes *= 2;
+				s->file_bytes *= 2;
+				s->evictions *= 2;
+				s->pgsteal *= 2;
+				/* an octave farther away */
+				memset(s->distance, 0, DISTANCE_SUB_BINS * sizeof(*s->distance));
+				memcpy(s->distance + DISTANCE_SUB_BINS, a->sample[i].distance,
+				       sizeof(s->distance) -
+					   DISTANCE_SUB_BINS * sizeof(*s->distance));
+			}
+			host_estimate(a);
+			host_estimate(b);
+			/* decided from the same state, or the rounding of one tick is the next's */
+			free_bytes = a->params.ceiling_bytes;
+			for (uint32_t i = 0; i < a->n; i++) {
+				free_bytes -= a->state.engine[i].target_bytes;
+				b->state.engine[i] = a->state.engine[i];
+				b->state.engine[i].target_bytes *= 2;
+				b->state.engine[i].step_bytes *= 2;
+			}
+			host_decide(a);
+			host_decide(b);
+			for (uint32_t i = 0; i < a->n && free_bytes == 0; i++) {
+				uint64_t x = 2 * a->decision[i].target_bytes;
+				uint64_t y = b->decision[i].target_bytes;
+
+				assert_true(max_of(x, y) - min_of(x, y) <= 2 * bucket);
+				moves += a->decision[i].target_bytes != a->decision[i].before_bytes;
+			}
+		}
+		host_free(a);
+		host_free(b);
+	}
+	assert_true(moves > 100);
+}
+
+/* Weights are of each other: all of them times three is what it was. */
+static void three_times_all_weights_is_the_same_plan(void **state)
+{
+	for (uint64_t seed = 1; seed <= hosts_of(100, 40); seed++) {
+		struct host *a = caches_new(seed), *b = caches_new(seed);
+
+		for (uint32_t i = 0; i < a->n; i++)
+			b->engine[i].weight *= 3;
+		for (int t = 0; t < 40; t++) {
+			caches_run(a);
+			caches_run(b);
+			caches_decide(a);
+			caches_decide(b);
+			for (uint32_t i = 0; i < a->n; i++)
+				assert_int_equal(a->decision[i].target_bytes,
+						 b->decision[i].target_bytes);
+		}
+		host_free(a);
+		host_free(b);
+	}
+}
+
+/* 1 when the last tick gave it memory, -1 when it took some. */
+static int way_of(const struct host *h, uint32_t i)
+{
+	const struct law_decision *d = &h->decision[i];
+
+	return (d->target_bytes > d->before_bytes) - (d->target_bytes < d->before_bytes);
+}
+
+/*
+ * More weight never makes a receiver stand or a donor of who stood. How much is moved may become
+ * less for a tick: the amount that pays best per page may be a nearer one.
+ */
+static void more_weight_never_turns_an_engine_down(void **state)
+{
+	struct law_state *before = malloc(sizeof(*before));
+	uint64_t more = 0;
+
+	assert_non_null(before);
+	for (uint64_t seed = 1; seed <= hosts_of(100, 40); seed++) {
+		struct host *h = caches_new(seed);
+
+		for (int t = 0; t < 40; t++) {
+			uint32_t i = (uint32_t)below(h, h->n), weight = h->engine[i].weight;
+			int way;
+
+			caches_run(h);
+			host_estimate(h);
+			*before = h->state;
+			h->engine[i].weight = weight * (2 + (uint32_t)below(h, 8));
+			host_decide(h);
+			way = way_of(h, i);
+			h->engine[i].weight = weight;
+			h->state = *before;
+			host_decide(h);
+			assert_true(way >= way_of(h, i));
+			more += way > way_of(h, i);
+		}
+		host_free(h);
+	}
+	free(before);
+	assert_true(more > 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +596,10 @@ int main(void)
 		cmocka_unit_test(receivers_are_full_sure_and_patient),
 		cmocka_unit_test(refaults_beyond_the_ceiling_change_nothing),
 		cmocka_unit_test(without_known_refaults_no_cache_gains),
+		cmocka_unit_test(the_order_of_engines_does_not_matter),
+		cmocka_unit_test(twice_the_sizes_are_twice_the_targets),
+		cmocka_unit_test(three_times_all_weights_is_the_same_plan),
+		cmocka_unit_test(more_weight_never_turns_an_engine_down),
 	};
 
 	return cmocka_run_group_tests_name("law properties", tests, NULL, NULL);
