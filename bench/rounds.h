@@ -3,7 +3,8 @@
  * Rows that are measured in one interleaved run: every round measures every row, in an order
  * shuffled anew; medians over rounds. Times are of the thread's CPU clock: what others do with the
  * processor meanwhile does not count. A row of two threads is run by both at once, each on a
- * processor of its own where there are two; its time is the mean of theirs.
+ * processor of its own where there are two; its time is the mean of theirs, and a sample in which
+ * one of them did not keep up is taken anew.
  */
 #ifndef BAROSTAT_BENCH_ROUNDS_H
 #define BAROSTAT_BENCH_ROUNDS_H
@@ -83,11 +84,24 @@ static inline uint64_t rounds_time_ps(const struct rounds_row *row)
 	return (rounds_cpu_ns() - begin) * 1000 / row->loops;
 }
 
-struct rounds_member {
+/* Which of the threads of a row runs it: 0 or 1. */
+static __thread unsigned int rounds_me;
+
+#define ROUNDS_CHUNK 256u /* operations between two looks at the other thread */
+#define ROUNDS_TRIES 20 /* for a sample in which both kept up */
+
+struct rounds_pair {
 	const struct rounds_row *row;
-	pthread_barrier_t *start;
+	pthread_barrier_t start;
+	uint64_t ops[2][16]; /* a counter each, far apart */
+	unsigned int done;
+};
+
+struct rounds_member {
+	struct rounds_pair *pair;
 	pthread_t thread;
 	unsigned int which;
+	bool kept_up; /* the other did at least half as much meanwhile */
 	uint64_t ps;
 };
 
@@ -109,31 +123,72 @@ static inline void rounds_pin(unsigned int which)
 	}
 }
 
+/* Returns how much the other did meanwhile. */
+static inline uint64_t rounds_run_beside(struct rounds_pair *p, unsigned int me, unsigned int n)
+{
+	uint64_t before = __atomic_load_n(&p->ops[!me][0], __ATOMIC_RELAXED);
+
+	for (unsigned int i = 0; i < n; i += ROUNDS_CHUNK) {
+		unsigned int chunk = n - i < ROUNDS_CHUNK ? n - i : ROUNDS_CHUNK;
+
+		p->row->run(chunk);
+		__atomic_store_n(&p->ops[me][0], p->ops[me][0] + chunk, __ATOMIC_RELAXED);
+	}
+	return __atomic_load_n(&p->ops[!me][0], __ATOMIC_RELAXED) - before;
+}
+
+/* Goes on until the other is measured, too. */
 static inline void *rounds_member_run(void *arg)
 {
 	struct rounds_member *m = arg;
+	struct rounds_pair *p = m->pair;
+	unsigned int loops = p->row->loops;
+	uint64_t begin;
 
 	rounds_pin(m->which);
-	pthread_barrier_wait(m->start);
-	m->ps = rounds_time_ps(m->row);
+	rounds_me = m->which;
+	pthread_barrier_wait(&p->start);
+	(void)rounds_run_beside(p, m->which, loops / 10);
+	begin = rounds_cpu_ns();
+	m->kept_up = rounds_run_beside(p, m->which, loops) >= loops / 2;
+	m->ps = (rounds_cpu_ns() - begin) * 1000 / loops;
+	__atomic_add_fetch(&p->done, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&p->done, __ATOMIC_ACQUIRE) < 2)
+		(void)rounds_run_beside(p, m->which, 1);
 	return NULL;
 }
 
-static inline uint64_t rounds_time_two_ps(const struct rounds_row *row)
+/* One sample; false when the two did not really run at once. */
+static inline bool rounds_try_two(const struct rounds_row *row, uint64_t *ret_ps)
 {
+	struct rounds_pair pair = { .row = row };
 	struct rounds_member member[2];
-	pthread_barrier_t start;
 
-	pthread_barrier_init(&start, NULL, 2);
+	pthread_barrier_init(&pair.start, NULL, 2);
 	for (unsigned int i = 0; i < 2; i++) {
-		member[i] = (struct rounds_member){ .row = row, .start = &start, .which = i };
+		member[i] = (struct rounds_member){ .pair = &pair, .which = i };
 		if (pthread_create(&member[i].thread, NULL, rounds_member_run, &member[i]) != 0)
 			abort();
 	}
 	for (unsigned int i = 0; i < 2; i++)
 		pthread_join(member[i].thread, NULL);
-	pthread_barrier_destroy(&start);
-	return (member[0].ps + member[1].ps) / 2;
+	pthread_barrier_destroy(&pair.start);
+	*ret_ps = (member[0].ps + member[1].ps) / 2;
+	return member[0].kept_up && member[1].kept_up;
+}
+
+/* On one processor, or a busy machine, whatever comes of the last try. */
+static inline uint64_t rounds_time_two_ps(const struct rounds_row *row)
+{
+	cpu_set_t allowed;
+	uint64_t ps = 0;
+	int tries = ROUNDS_TRIES;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0 || CPU_COUNT(&allowed) < 2)
+		tries = 1;
+	while (tries-- > 0 && !rounds_try_two(row, &ps))
+		;
+	return ps;
 }
 
 static inline int rounds_by_value(const void *a, const void *b)
@@ -169,9 +224,17 @@ static inline void rounds_measure(struct rounds *r)
 		qsort(r->row[i].ps, r->rounds, sizeof(uint64_t), rounds_by_value);
 }
 
+static inline double rounds_percent_ns(const struct rounds *r, unsigned int row,
+				       unsigned int percent)
+{
+	unsigned int at = r->rounds * percent / 100;
+
+	return (double)r->row[row].ps[at] / 1000;
+}
+
 static inline double rounds_tenth_ns(const struct rounds *r, unsigned int row, unsigned int tenths)
 {
-	return (double)r->row[row].ps[r->rounds * tenths / 10] / 1000;
+	return rounds_percent_ns(r, row, tenths * 10);
 }
 
 static inline double rounds_median_ns(const struct rounds *r, unsigned int row)
