@@ -26,10 +26,9 @@
  * one node there is nothing to place.
  *
  * Threads: an arena belongs to the thread that opened it, which alone may allocate from it and
- * free into it, in some tens of nanoseconds. Any thread may call baro_arena_free_any(),
- * baro_arena_purge(), baro_arena_read(), and, when the owner does nothing with it any more,
- * baro_arena_close(). A shared arena (BARO_ARENA_SHARED) takes all calls from all threads, with a
- * lock for each.
+ * free into it, in some tens of nanoseconds. Any thread may call baro_arena_free_any(), _purge(),
+ * _read() and, when the owner does nothing with it any more, _close(). A shared arena
+ * (BARO_ARENA_SHARED) takes all calls from all threads, with a lock for each.
  *
  * Errors: 0 (or a count) or -errno, NULL for memory; outputs are untouched on failure.
  */

@@ -5,14 +5,12 @@
  *
  *	static int64_t shrink(void *cache, uint64_t want_bytes, uint64_t deadline_ns);
  *	static uint64_t held(void *cache);
- *	struct baro_relief_action cache_action = {
- *		.size = sizeof(cache_action), .name = "cache", .cost = 10,
- *		.from_level = BARO_LEVEL_WARNING, .available = held, .release = shrink,
- *		.arg = cache,
- *	};
+ *	struct baro_relief_action a = { .size = sizeof(a), .name = "cache", .cost = 10,
+ *					.from_level = BARO_LEVEL_WARNING, .arg = cache,
+ *					.available = held, .release = shrink };
  *
  *	if (baro_relief_new(&options, &relief) == 0 &&	// .size and .client are set in options
- *	    baro_relief_add(relief, &cache_action, NULL) == 0)
+ *	    baro_relief_add(relief, &a, NULL) == 0)
  *		while (running)				// a thread of the engine's
  *			baro_relief_follow(relief, BARO_PAGE_NONE, NULL);
  *
@@ -20,17 +18,17 @@
  *
  * - A request of the daemon (release_bytes until release_by_ns) is answered by the actions that
  *   free bytes, in the order of their costs, until so much is freed. Those of level EMERGENCY
- *   answer it only in an emergency; those that would not be done by the deadline do not answer it.
- *   What was done for a request is not done again for it, whatever the page goes on to show; only what
- *   it grows by is asked for anew. Then, when what was freed has landed, the epoch is acknowledged.
+ *   answer it only in an emergency; those that would not be done in time do not answer it. What
+ *   was done for a request is not done again for it, whatever the page goes on to show; only what
+ *   it grows by is asked for anew. When what was freed has landed, the epoch is acknowledged.
  * - From a level on (from_level) an action frees what is needed to leave that level: budget x
  *   (score - (edge - 5 %)) with the page's edges of 70, 85 and 95 % (see docs/page-protocol.md);
  *   where there is no score, the level's edge stands for it. So costly actions, which begin at high
  *   levels, free only what it takes to come down to where cheaper ones suffice. After such a pass
  *   the page must have been written anew and settle_ns must have gone by before there is another;
  *   passes that the usage does not show (the allocator keeps what it gets) follow more slowly, up
- *   to 8 x settle_ns. A higher level than the last pass's is answered at once. An overdue request
- *   is treated like a level.
+ *   to 8 x settle_ns. A higher level than the last pass's is answered at once. A request that is
+ *   overdue is treated like a level.
  * - An action may also, or only, engage at its level (refuse large jobs, stop growing) and be told
  *   when the level changes. It relaxes when the level has been below for relax_after_ns.
  *
