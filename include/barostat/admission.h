@@ -53,6 +53,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 struct baro_admission; /* a database */
 struct baro_collection; /* one of its collections */
 
@@ -465,6 +467,14 @@ struct baro_collection_stats {
 
 BARO_API void baro_collection_stats_read(struct baro_collection *collection,
 					 struct baro_collection_stats *ret_stats);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several admissions apart; NULL:
+ * none. Their owner is the admission: baro_metrics_remove(metrics, admission) before it goes. All or
+ * none: the errors of baro_metrics_add().
+ */
+BARO_API int baro_admission_add_metrics(struct baro_admission *admission,
+					struct baro_metrics *metrics, const char *label);
 
 #ifdef __cplusplus
 }

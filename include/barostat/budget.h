@@ -47,6 +47,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 #define BARO_BUDGET_NAME_MAX   64 /* with the NUL */
 #define BARO_BUDGET_LAYERS_MAX 16 /* from the top to the deepest budget */
 #define BARO_REFUSAL_WORDS_MAX 320 /* enough for baro_refusal_words() */
@@ -213,6 +215,14 @@ BARO_API size_t baro_budget_list(struct baro_budget *budget, struct baro_budget_
 /* "vector: 4096 bytes refused: tenant has 1024 left of 65536". Returns `words`. */
 BARO_API const char *baro_refusal_words(const struct baro_refusal *refusal, char *words,
 					size_t words_bytes);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several layers apart; NULL: the
+ * name of the layer. Their owner is the budget: baro_metrics_remove(metrics, budget) before it goes.
+ * All or none: the errors of baro_metrics_add().
+ */
+BARO_API int baro_budget_add_metrics(struct baro_budget *budget, struct baro_metrics *metrics,
+				     const char *label);
 
 #ifdef __cplusplus
 }

@@ -63,6 +63,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 #define BARO_GOVERNOR_ENGINES_MAX 1024
 
 struct baro_governor;
@@ -190,6 +192,14 @@ BARO_API int baro_rss_read(uint64_t *ret_rss_bytes);
 
 /* "none", "untracked", "overcounted"; "?" for unknown ones. */
 BARO_API const char *baro_drift_name(uint32_t drift);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several governors apart; NULL:
+ * none. Their owner is the governor: baro_metrics_remove(metrics, governor) before it goes. All or
+ * none: the errors of baro_metrics_add(). The engines' budgets have metrics of their own.
+ */
+BARO_API int baro_governor_add_metrics(struct baro_governor *governor, struct baro_metrics *metrics,
+				       const char *label);
 
 #ifdef __cplusplus
 }

@@ -62,6 +62,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 #define BARO_MEMTABLE_BASE_BYTES UINT64_C(4194304)
 #define BARO_MEMTABLE_BUFFER_NS  UINT64_C(1000000000)
 /* alpha = 0.1 every 100 ms: -0.1 s / ln(1 - 0.1) */
@@ -201,6 +203,14 @@ BARO_API void baro_memtable_group_read(struct baro_memtable_group *group,
 
 /* What is left of a target at a pressure: 1000000 is all of it. Unknown curves: the first. */
 BARO_API uint32_t baro_damping_ppm(uint32_t damping, uint32_t pressure_ppm);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several groups apart; NULL: none.
+ * Their owner is the group: baro_metrics_remove(metrics, group) before it goes. All or none: the
+ * errors of baro_metrics_add().
+ */
+BARO_API int baro_memtable_group_add_metrics(struct baro_memtable_group *group,
+					     struct baro_metrics *metrics, const char *label);
 
 #ifdef __cplusplus
 }

@@ -19,8 +19,8 @@
  * Nothing is paid where a number changes: it is read when somebody asks, by pointer or by callback.
  * Names follow the conventions of Prometheus: they end in the unit (_bytes, _seconds, _ratio), and
  * those of counters in _total after that; registering another name fails. Several metrics may have
- * one name, and differ in their label, which is exported as name{name="label"}. docs/metrics.md has
- * the names of the library's own.
+ * one name, and differ in their label, which is exported as name{name="label"}. BARO_PAGE_NONE in
+ * bytes or ns is no limit, and exported as +Inf. docs/metrics.md has the names of the library's own.
  *
  * Threads: everything but baro_metrics_free() may be called from any number of threads at once.
  * Callbacks are called without a lock, from several threads at once if several export.
@@ -84,8 +84,9 @@ enum baro_metric_flag {
 struct baro_metric {
 	size_t size; /* sizeof(struct baro_metric) */
 	const char *name; /* a-z 0-9 _, from a letter on, not barostat_...; copied */
-	const char
-	    *label; /* A-Z a-z 0-9 . _ : / -; NULL: none; copied, and cut where it is too long */
+	/* NULL: none. Copied, and cut where it is too long; what is not A-Z a-z 0-9 . _ : / - is
+	 * written as _. */
+	const char *label;
 	const char *help; /* one line; copied, and cut */
 	uint32_t kind; /* enum baro_metric_kind */
 	uint32_t unit; /* enum baro_metric_unit */

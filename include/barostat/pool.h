@@ -57,6 +57,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 #define BARO_POOLS_MAX       16
 #define BARO_POOLS_HINTS     5 /* enum baro_hint: 0 to 4 */
 #define BARO_POOL_NAME_MAX   32 /* with the NUL */
@@ -193,6 +195,14 @@ BARO_API void baro_pools_read(struct baro_pools *pools, struct baro_pools_state 
 
 /* "calm", "early", "pressed" ...; "?" for unknown ones. */
 BARO_API const char *baro_pools_reason_name(uint32_t reason);
+
+/*
+ * Registers the counts (docs/metrics.md) of all pools under a label, and of each pool under its name,
+ * after the label if there is one; NULL: none. Their owner is what holds the pools:
+ * baro_metrics_remove(metrics, pools) before it goes. All or none: the errors of baro_metrics_add().
+ */
+BARO_API int baro_pools_add_metrics(struct baro_pools *pools, struct baro_metrics *metrics,
+				    const char *label);
 
 #ifdef __cplusplus
 }

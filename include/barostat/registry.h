@@ -52,6 +52,8 @@
 extern "C" {
 #endif
 
+struct baro_metrics;
+
 #define BARO_INDEX_NAME_MAX     1024 /* with the NUL */
 #define BARO_INDEX_PATH_MAX     4096 /* with the NUL */
 #define BARO_REGISTRY_MAX       (UINT32_C(1) << 24) /* indexes */
@@ -284,6 +286,14 @@ BARO_API int baro_registry_save(struct baro_registry *registry, const char *path
 BARO_API int baro_registry_restore(struct baro_registry *registry, const char *path,
 				   struct baro_registry_report *ret_report, char *ret_why,
 				   size_t why_bytes);
+
+/*
+ * Registers the counts (docs/metrics.md) under a label, which tells several registries apart; NULL:
+ * none. Their owner is the registry: baro_metrics_remove(metrics, registry) before it goes. All or
+ * none: the errors of baro_metrics_add().
+ */
+BARO_API int baro_registry_add_metrics(struct baro_registry *registry, struct baro_metrics *metrics,
+				       const char *label);
 
 #ifdef __cplusplus
 }

@@ -171,7 +171,7 @@ hears() { # hears ENGINE JQ VALUE
 		    return (name.ljust(40, b"\0") + label.ljust(20, b"\0") + kind.to_bytes(2, "little")
 		            + unit.to_bytes(2, "little") + value.to_bytes(8, "little"))
 		m[192:] = bytes(4096 - 192)
-		m[192:192 + 72 * 6] = (line(b"good_bytes", b"", 2, 1, 2**64 - 1) + line(b"evil\"} 1\n", b"", 2, 0, 1)
+		m[192:192 + 72 * 7] = (line(b"good_bytes", b"", 2, 1, 2**64 - 1) + line(b"good", b"", 2, 0, 2**64 - 1) + line(b"evil\"} 1\n", b"", 2, 0, 1)
 		                       + line(b"barostat_up", b"", 2, 0, 1) + line(b"x", b"\x1b[2J", 2, 0, 1)
 		                       + line(b"y" * 40, b"", 2, 0, 1) + line(b"good_bytes", b"", 1, 1, 1))
 		m[128:144] = (2).to_bytes(4, "little") + (0xffffffff).to_bytes(4, "little") + (1).to_bytes(8, "little")
@@ -184,9 +184,10 @@ hears() { # hears ENGINE JQ VALUE
 	PYTHON
 	(become a "$python" "$scratch/liar.py" "$scratch/engine.sock" >"$scratch/out" 3>&-) &
 	liar=$!
-	shown() { [ "$(engine a '.metrics | map(.name) | @csv')" = '"good_bytes"' ]; }
+	shown() { [ "$(engine a '.metrics | map(.name) | @csv')" = '"good","good_bytes"' ]; }
 	wait_for 20 shown
-	"$barostat" --socket "$socket" status --json | grep -q '"value":9223372036854775807}'
+	[ "$(engine a '.metrics[1].value')" = null ]
+	"$barostat" --socket "$socket" status --json | grep -q '"unit":"","value":9223372036854775807}'
 	wait "$liar"
 	[ "$(cat "$scratch/out")" = "$(printf 'gone\nlisted\ndone')" ]
 	"$barostat" --socket "$socket" status >/dev/null

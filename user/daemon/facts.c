@@ -149,9 +149,11 @@ static json_t *engine_demand(const struct law_demand *demand)
 	return o;
 }
 
-/* In the unit that the name says. */
+/* In the unit that the name says; no limit is null. */
 static json_t *in_unit(uint32_t unit, uint64_t v)
 {
+	if (v == BYTES_NO_LIMIT && unit != BARO_DEMAND_UNIT_PLAIN)
+		return json_null();
 	switch (unit) {
 	case BARO_DEMAND_UNIT_NS:
 		return json_real((double)v / (double)NS_PER_S);

@@ -72,6 +72,10 @@ void scrape_quote(struct scrape_text *t, const char *value)
 
 void scrape_value(struct scrape_text *t, enum scrape_unit unit, uint64_t value)
 {
+	if (value == BYTES_NO_LIMIT && unit != SCRAPE_PLAIN) {
+		scrape_put(t, " +Inf\n");
+		return;
+	}
 	switch (unit) {
 	case SCRAPE_NS:
 		scrape_put(t, " %.15g\n", (double)value / (double)NS_PER_S);

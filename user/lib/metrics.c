@@ -108,8 +108,7 @@ static bool is_good(const struct baro_metric *d)
 	return name_is_good(d->name) && d->kind >= BARO_METRIC_COUNTER &&
 	       d->kind <= BARO_METRIC_HISTOGRAM && d->unit <= BARO_METRIC_PPM &&
 	       name_fits(d->name, d->kind, d->unit) && source_is_good(d) &&
-	       !(d->flags & ~(uint32_t)BARO_METRIC_LOCAL) &&
-	       (!d->label || strspn(d->label, of_label) == strlen(d->label));
+	       !(d->flags & ~(uint32_t)BARO_METRIC_LOCAL);
 }
 
 /* ---- coming and going ------------------------------------------------------------------------ */
@@ -121,6 +120,15 @@ static size_t cut(const char *text, size_t size)
 	return n < size ? n : size - 1;
 }
 
+/* What nobody needs to escape; `ret` is zeros. */
+static void copy_label(char ret[BARO_METRIC_LABEL_BYTES], const char *label)
+{
+	size_t n = cut(label, BARO_METRIC_LABEL_BYTES);
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (char)(strchr(of_label, label[i]) ? label[i] : '_');
+}
+
 static struct metric *make(const struct baro_metric *does)
 {
 	size_t help = cut(does->help, BARO_METRIC_HELP_BYTES);
@@ -130,8 +138,7 @@ static struct metric *make(const struct baro_metric *does)
 		return NULL;
 	one->does = *does;
 	memcpy(one->name, does->name, strlen(does->name));
-	if (does->label)
-		memcpy(one->label, does->label, cut(does->label, sizeof(one->label)));
+	copy_label(one->label, does->label);
 	if (help)
 		memcpy(one->help, does->help, help);
 	one->does.name = one->does.label = one->does.help = NULL; /* the caller's */
@@ -243,8 +250,7 @@ static void drop(struct baro_metrics *m, const struct metric_field *field, const
 	uint32_t at;
 
 	memcpy(same.name, field->name, strlen(field->name));
-	if (label)
-		memcpy(same.label, label, cut(label, sizeof(same.label)));
+	copy_label(same.label, label);
 	pthread_mutex_lock(&m->lock);
 	at = place_of(m, &same);
 	if (at < m->metrics && !compare(m->metric[at], &same))

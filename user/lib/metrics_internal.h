@@ -50,10 +50,20 @@ int metrics_add_fields(struct baro_metrics *m, const struct metric_field *field,
 		       const char *label, uint64_t (*read)(void *arg, uint32_t which),
 		       void *object);
 
+/* Of a field with 32 bits, beside its offset. */
+#define METRIC_NARROW UINT32_C(0x80000000)
+/* A field of `struct type`; the rest are the members of struct metric_field. */
+#define METRIC_OF(type, member)                                                                    \
+	((uint32_t)offsetof(struct type, member) |                                                 \
+	 (sizeof(((struct type *)0)->member) == sizeof(uint32_t) ? METRIC_NARROW : 0))
+#define METRIC_FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
+
 /* The field at an offset of a struct of counts. */
 static inline uint64_t metric_field_of(const void *counts, uint32_t offset)
 {
-	return *(const uint64_t *)((const char *)counts + offset);
+	const char *at = (const char *)counts + (offset & ~METRIC_NARROW);
+
+	return offset & METRIC_NARROW ? *(const uint32_t *)at : *(const uint64_t *)at;
 }
 
 #endif

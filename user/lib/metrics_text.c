@@ -45,6 +45,8 @@ static void fraction(char *buf, uint64_t value, uint64_t parts, int digits)
 
 static const char *in_unit(char buf[VALUE_BYTES], uint32_t unit, uint64_t value)
 {
+	if (value == BARO_PAGE_NONE && unit != BARO_METRIC_PLAIN)
+		return "+Inf";
 	if (unit == BARO_METRIC_NS)
 		fraction(buf, value, 1000000000, 9);
 	else if (unit == BARO_METRIC_PPM)

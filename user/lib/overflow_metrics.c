@@ -55,6 +55,5 @@ static uint64_t read_field(void *region, uint32_t offset)
 int baro_overflow_add_metrics(struct baro_overflow *region, struct baro_metrics *metrics,
 			      const char *label)
 {
-	return metrics_add_fields(metrics, fields, sizeof(fields) / sizeof(fields[0]), label,
-				  read_field, region);
+	return metrics_add_fields(metrics, METRIC_FIELDS(fields), label, read_field, region);
 }

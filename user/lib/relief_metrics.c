@@ -100,8 +100,7 @@ int baro_relief_add_metrics(struct baro_relief *r, struct baro_metrics *metrics,
 {
 	struct action action[BARO_RELIEF_ACTIONS_MAX];
 	uint32_t n;
-	int error = metrics_add_fields(metrics, fields, sizeof(fields) / sizeof(fields[0]), label,
-				       read_field, r);
+	int error = metrics_add_fields(metrics, METRIC_FIELDS(fields), label, read_field, r);
 
 	if (error < 0)
 		return error;

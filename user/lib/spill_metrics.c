@@ -22,6 +22,5 @@ static uint64_t read_field(void *spill, uint32_t offset)
 int baro_spill_add_metrics(struct baro_spill *spill, struct baro_metrics *metrics,
 			   const char *label)
 {
-	return metrics_add_fields(metrics, fields, sizeof(fields) / sizeof(fields[0]), label,
-				  read_field, spill);
+	return metrics_add_fields(metrics, METRIC_FIELDS(fields), label, read_field, spill);
 }
