@@ -16,9 +16,8 @@
 static inline int options_take(void *ret, size_t known, size_t least, const void *given)
 {
 	const unsigned char *bytes = (const unsigned char *)given;
-	size_t size;
+	size_t size = *(const size_t *)given;
 
-	memcpy(&size, given, sizeof(size));
 	if (size < least || size > 4096)
 		return -EINVAL;
 	for (size_t i = known; i < size; i++)
