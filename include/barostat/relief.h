@@ -12,7 +12,7 @@
  *	};
  *
  *	if (baro_relief_new(&options, &relief) == 0 &&	// .size and .client are set in options
- *	    baro_relief_add(relief, &a, NULL) == 0)
+ *	    baro_relief_add(relief, &cache_action, NULL) == 0)
  *		while (running)				// a thread of the engine's
  *			baro_relief_follow(relief, BARO_PAGE_NONE, NULL);
  *
