@@ -351,9 +351,11 @@ struct baro_admission_refusal {
  * Asks, and waits when the job may. On success *ret_permit is a permit that must be released; on
  * failure it is untouched, and *ret_refusal (may be NULL) says why, also for deadline and cancel.
  *
- * Who comes later does not overtake who waits for the same thing: two queued jobs are admitted in
- * the order of their asking unless they need different things, and the first of the queue is
- * overtaken 64 times at most.
+ * Who comes later does not overtake who waits for the same thing. So jobs that need the same are
+ * admitted in the order of their asking; an insert passes a batch that waits for a place among the
+ * batches; and what needs less than a thousandth of the memory passes a job that waits for a lot of
+ * it, unless it is such crumbs that are in its way. The first of the queue starves never: when it
+ * has missed some turns, because other things were gone by the time, all it needs is kept for it.
  *
  * A batch gets its share of the workers (all of them when it is alone) and a chunk by mode,
  * pressure and how long records took lately; when memory is short, first smaller chunks, then

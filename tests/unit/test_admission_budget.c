@@ -156,6 +156,8 @@ static void who_waits_for_room_outside_keeps_its_place(void **state)
 		assert_int_equal(waiter[i].permit.order, 2 + i);
 		baro_permit_release(&waiter[i].permit);
 	}
+	/* what was refused outside in the meantime was not granted */
+	assert_int_equal(stats_of(a).granted[BARO_JOB_INSERT], 1 + WAITERS);
 	assert_int_equal(purse.held, 0);
 	assert_idle(a);
 	baro_admission_close(a);

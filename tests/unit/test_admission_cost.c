@@ -113,7 +113,7 @@ static void what_is_reserved_is_what_is_estimated(void **state)
 
 		m.buffer_ppm = (uint32_t)(next_random(&seed) % 4000000);
 		m.write_path_ppm = (uint32_t)(next_random(&seed) % 4000000);
-		assert_int_equal(demand_of(&m, &job, 16, &d), 0);
+		assert_int_equal(demand_of(&m, &job, 16, 0, &d), 0);
 		assert_true(d.chunk_min >= 1 && d.chunk_min <= d.chunk_max);
 		chunk = d.chunk_min + next_random(&seed) % (d.chunk_max - d.chunk_min + 1ull);
 		if (d.workers_max == 1)
@@ -133,19 +133,19 @@ static void a_callers_bounds_are_upper_bounds(void **state)
 				.chunk_records_max = 7 };
 	struct demand d;
 
-	assert_int_equal(demand_of(&model, &job, 32, &d), 0);
+	assert_int_equal(demand_of(&model, &job, 32, 0, &d), 0);
 	assert_int_equal(d.workers_max, 3);
 	/* below what the mode has for its smallest */
 	assert_int_equal(d.chunk_max, 7);
 	assert_int_equal(d.chunk_min, 7);
 	job.chunk_records_max = 0;
 	job.workers_max = 0;
-	assert_int_equal(demand_of(&model, &job, 32, &d), 0);
+	assert_int_equal(demand_of(&model, &job, 32, 0, &d), 0);
 	assert_int_equal(d.workers_max, UINT32_MAX);
 	assert_int_equal(d.chunk_max, 1000);
 	assert_int_equal(d.chunk_min, 32);
 	job.records = 5;
-	assert_int_equal(demand_of(&model, &job, 32, &d), 0);
+	assert_int_equal(demand_of(&model, &job, 32, 0, &d), 0);
 	assert_int_equal(d.chunk_max, 5);
 	assert_int_equal(d.chunk_min, 5);
 }
@@ -159,7 +159,7 @@ static void what_the_caller_knows_better_is_taken_as_it_is(void **state)
 				      .cost_bytes = 42 };
 	struct demand d;
 
-	assert_int_equal(demand_of(&model, &job, 32, &d), 0);
+	assert_int_equal(demand_of(&model, &job, 32, 0, &d), 0);
 	assert_int_equal(demand_bytes(&d, 7, 32), 42);
 	assert_int_equal(d.floor_bytes, 42);
 }
@@ -233,7 +233,7 @@ static void a_cut_always_fits_and_is_never_more_than_the_wish(void **state)
 		struct demand d;
 		bool fits;
 
-		assert_int_equal(demand_of(&model, &job, 16, &d), 0);
+		assert_int_equal(demand_of(&model, &job, 16, 0, &d), 0);
 		wish_workers = (uint32_t)least(1 + next_random(&seed) % 64, d.workers_max);
 		wish_chunk = (uint32_t)(d.chunk_min + next_random(&seed) % 4096);
 		fits = demand_fit(&d, available, wish_workers, wish_chunk, &workers, &chunk);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Asking for a permit, and giving it back. */
 #include <errno.h>
-#include <stddef.h>
 
 #include "user/lib/admission_internal.h"
 
@@ -49,6 +48,8 @@ static int reserve_outside(struct baro_admission *a, struct baro_permit *p, bool
 			s->cookie = cookie;
 			p->order = permit_take_order(s);
 		} else if (!again) {
+			a->granted[s->kind]--;
+			s->collection->granted--;
 			permit_give_back(a, s);
 			a->budget_tight |= waits;
 			if (waits)
@@ -133,7 +134,7 @@ static int ask(struct baro_admission *a, struct waiter *w, struct baro_admission
 		return admission_refuse(a, c, lack, d->floor_bytes, r, ret);
 	}
 	queue_join(a, w);
-	queue_wait_for(a, c, lack);
+	queue_wait_for(a, w, lack);
 	r = queue_sleep(a, w, d->deadline_ns, &wakes);
 	w->now_ns = admission_now_ns();
 	return r < 0 ? admission_refuse(a, c, lack, d->floor_bytes, r, ret) : 0;
@@ -187,9 +188,13 @@ static inline bool plain_bytes(const struct baro_admission *a, const struct baro
 	       !__builtin_add_overflow(*ret_bytes, fixed, ret_bytes);
 }
 
-static inline uint32_t plain_need(const struct baro_job *job)
+static inline uint32_t plain_need(const struct baro_admission *a, const struct baro_job *job,
+				  uint64_t bytes)
 {
 	uint32_t need = NEED_BY_ALL;
+
+	if (bytes > a->crumb_max_bytes)
+		need |= NEED_LARGE;
 
 	if (job->flags & BARO_JOB_INDEXED)
 		need |= NEED_INDEX;
@@ -248,13 +253,13 @@ static inline void grant_plain(struct baro_admission *a, struct baro_collection 
 	s->bytes = bytes;
 	s->payload_bytes = job->payload_bytes;
 	s->records = 1;
-	s->need = plain_need(job);
+	s->need = plain_need(a, job, bytes);
 	s->fixed = s->plain = true;
 	s->began_ns = 0;
 	plain_count(&a->all, indexed, 1);
 	plain_count(&c->own, indexed, 1);
-	bound_take_bytes(&a->all, bytes);
-	bound_take_bytes(&c->own, bytes);
+	bound_take_bytes(&a->all, s->need, bytes);
+	bound_take_bytes(&c->own, s->need, bytes);
 	permit_note(a, c, job->kind);
 	set(&c->next_order, order + 1);
 	ret_permit->admission = a;
@@ -296,13 +301,13 @@ acquire_long_way(struct baro_admission *a, struct baro_collection *c, const stru
 	struct baro_permit permit = { .admission = a };
 	struct demand d;
 	struct waiter w;
-	int r = demand_of(&a->model, job, get(&a->chunk_min), &d);
+	int r = demand_of(&a->model, job, get(&a->chunk_min), get(&a->crumb_max_bytes), &d);
 
 	if (r < 0)
 		return r;
 	if (get(&c->next_order) >> ORDER_SHIFT)
 		return -EOVERFLOW;
-	if (d.floor_bytes > least(get(&a->all.max_bytes), get(&c->own.max_bytes)))
+	if (queue_never_fits(a, c, &d))
 		return admission_refuse(a, c, (struct lack){ NEED_MEMORY, 0 }, d.floor_bytes,
 					-E2BIG, ret_refusal);
 	w.collection = c;
@@ -404,8 +409,8 @@ static inline void give_back_plain(struct baro_admission *a, struct slot *s)
 {
 	struct baro_collection *c = s->collection;
 
-	bound_give_bytes(&a->all, s->bytes);
-	bound_give_bytes(&c->own, s->bytes);
+	bound_give_bytes(&a->all, s->need, s->bytes);
+	bound_give_bytes(&c->own, s->need, s->bytes);
 	plain_count(&a->all, s->need & NEED_INDEX, UINT32_MAX);
 	plain_count(&c->own, s->need & NEED_INDEX, UINT32_MAX);
 	permit_free(a, s);

@@ -128,7 +128,7 @@ static void bytes_of(const struct baro_cost_model *m, const struct baro_job *job
 }
 
 int demand_of(const struct baro_cost_model *m, const struct baro_job *job, uint32_t chunk_min,
-	      struct demand *d)
+	      uint64_t crumb_max_bytes, struct demand *d)
 {
 	if (job->kind >= BARO_JOB_KINDS || job->flags & ~(uint32_t)ALL_FLAGS)
 		return -EINVAL;
@@ -148,6 +148,9 @@ int demand_of(const struct baro_cost_model *m, const struct baro_job *job, uint3
 		d->chunk_min = d->chunk_max = (uint32_t)d->records;
 	bytes_of(m, job, d);
 	d->floor_bytes = demand_bytes(d, 1, d->chunk_min);
+	/* a batch may take more than its least */
+	if (is_batch(d->need) || d->floor_bytes > crumb_max_bytes)
+		d->need |= NEED_LARGE;
 	return 0;
 }
 

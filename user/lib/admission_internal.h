@@ -32,7 +32,8 @@
 #define CLOCK_EVERY_SHORT 256
 #define CLOCK_EVERY_LONG  16
 #define HOLD_LONG_NS      (20 * UINT64_C(1000))
-#define OVERTAKEN_MAX     64 /* admissions past the first of the queue */
+#define MISSED_MAX        8 /* turns of the first in the queue: then all it needs is kept for it */
+#define CRUMBS            1024 /* make up the memory: what needs no more than one is small */
 #define READ_SHARDS       16
 
 #define get(word)        __atomic_load_n((word), __ATOMIC_RELAXED)
@@ -51,6 +52,7 @@ enum need {
 	NEED_ORDER = 32,
 	NEED_TIME = 64, /* throttled when lacking */
 	NEED_BUDGET = 128, /* outside; lacking only while it is tight there */
+	NEED_LARGE = 256, /* more than a crumb of memory: waited for, and never lacking itself */
 	NEED_BY_ALL = NEED_WRITES | NEED_MEMORY | NEED_BUDGET, /* by whoever wants a permit */
 };
 
@@ -59,6 +61,7 @@ struct bound {
 	uint32_t used[COUNTED]; /* set() */
 	uint32_t limit[COUNTED]; /* in force; set() */
 	uint64_t used_bytes; /* set() */
+	uint64_t crumb_bytes; /* of those, by jobs that are not NEED_LARGE */
 	uint64_t limit_bytes; /* in force; set() */
 	uint64_t max_bytes; /* configured: what does not fit it never fits; set() */
 	uint64_t peak_bytes;
@@ -119,9 +122,9 @@ struct demand {
 	struct baro_cancel *cancel;
 };
 
-/* -EINVAL. chunk_min is what the mode has */
+/* -EINVAL. chunk_min is what the mode has. */
 int demand_of(const struct baro_cost_model *m, const struct baro_job *job, uint32_t chunk_min,
-	      struct demand *ret);
+	      uint64_t crumb_max_bytes, struct demand *ret);
 
 uint64_t demand_bytes(const struct demand *d, uint64_t workers, uint64_t chunk);
 
@@ -174,7 +177,7 @@ struct slot {
 	struct baro_cancel *cancel;
 	uint64_t bytes, payload_bytes, records;
 	uint32_t need;
-	uint16_t mode;
+	uint8_t mode, kind; /* kind: not filled in when plain */
 	bool fixed; /* neither workers nor chunk change */
 	bool plain; /* taken at once; what follows is not filled in */
 
@@ -199,7 +202,8 @@ struct waiter {
 	uint64_t since_ns; /* it waits; 0: it does not yet */
 	uint64_t until_ns; /* it sleeps until then unless woken */
 	uint64_t now_ns; /* when it was admitted; 0: not timed */
-	uint64_t first_since; /* admissions when it came to be the first; UINT64_MAX: not first */
+	uint32_t lacking; /* all the time since its last turn; of the collection << 16 */
+	uint32_t missed; /* turns: what had been lacking was there, and something else was not */
 	uint32_t state; /* written with the lock held, and with release */
 	int error; /* when turned away */
 	bool pauses; /* has a permit, and only gives way */
@@ -242,6 +246,7 @@ struct baro_admission {
 	/* A plain record takes payload x factor + fixed, without an index and with one; a factor of
 	 * 0: the model is not so simple. */
 	uint64_t plain_factor, plain_fixed_bytes[2];
+	uint64_t crumb_max_bytes; /* set() */
 	struct slot *slot, *free_slot;
 	uint32_t mode, clock_every_mask;
 	struct waiter *first, *last;
@@ -318,6 +323,13 @@ static inline void wakes_init(struct wakes *w)
 	w->more = false;
 }
 
+/* Not even alone, whatever is given back. */
+static inline bool queue_never_fits(const struct baro_admission *a, const struct baro_collection *c,
+				    const struct demand *d)
+{
+	return d->floor_bytes > least(get(&a->all.max_bytes), get(&c->own.max_bytes));
+}
+
 struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c,
 		       const struct demand *d);
 /* Of it, what the clock gives. */
@@ -326,7 +338,7 @@ uint32_t queue_time_lack(struct baro_admission *a, uint32_t need);
 struct lack queue_ahead(const struct baro_admission *a, const struct baro_collection *c,
 			uint32_t need);
 /* What it lacks is not to be taken by who comes later. */
-void queue_wait_for(struct baro_admission *a, struct baro_collection *c, struct lack lack);
+void queue_wait_for(struct baro_admission *a, struct waiter *w, struct lack lack);
 void queue_join(struct baro_admission *a, struct waiter *w);
 void queue_leave(struct baro_admission *a, struct waiter *w);
 /* Admits who can be admitted; to be followed by admission_unlock(). */
@@ -355,113 +367,6 @@ static inline void admission_note_careful(struct baro_admission *a)
 
 /* Gives the lock and wakes, and looks again where one look was not enough. */
 void admission_unlock(struct baro_admission *a, struct wakes *wakes);
-
-/* ---- permits: with the lock held (admission_permit.c) ---------------------------------------- */
-
-#define INDEX_BITS 16
-#define INDEX_MASK ((UINT64_C(1) << INDEX_BITS) - 1)
-
-/* The slot of a permit that is out, or NULL. */
-static inline struct slot *permit_slot(const struct baro_admission *a, uint64_t id)
-{
-	uint64_t index = id & INDEX_MASK;
-	struct slot *s = &a->slot[index];
-
-	return index < a->options.permits_max && s->id == id && id ? s : NULL;
-}
-
-static inline struct slot *permit_new(struct baro_admission *a, struct baro_collection *c)
-{
-	struct slot *s = a->free_slot;
-
-	a->free_slot = s->next_free;
-	s->id = s->next_id;
-	s->next_id = s->id + (UINT64_C(1) << INDEX_BITS);
-	s->collection = c;
-	s->mode = (uint16_t)a->mode;
-	return s;
-}
-
-static inline void permit_free(struct baro_admission *a, struct slot *s)
-{
-	s->id = 0;
-	s->next_free = a->free_slot;
-	a->free_slot = s;
-}
-
-/* Whether the next permit is one of those that are timed. */
-static inline bool permit_is_sample(const struct baro_admission *a)
-{
-	return !((uint32_t)(a->grants + 1) & a->clock_every_mask);
-}
-
-/* One more by 1, one less by UINT32_MAX. */
-static inline void bound_count(struct bound *b, uint32_t need, uint32_t by)
-{
-	set(&b->used[WRITES], b->used[WRITES] + by);
-	if (need & NEED_BATCHES)
-		set(&b->used[BATCHES], b->used[BATCHES] + by);
-	if (need & NEED_INDEX)
-		set(&b->used[INDEXES], b->used[INDEXES] + by);
-}
-
-static inline void bound_take_bytes(struct bound *b, uint64_t bytes)
-{
-	uint64_t used = add(b->used_bytes, bytes);
-
-	set(&b->used_bytes, used);
-	if (used > b->peak_bytes)
-		b->peak_bytes = used;
-}
-
-static inline void bound_give_bytes(struct bound *b, uint64_t bytes)
-{
-	set(&b->used_bytes, b->used_bytes - bytes);
-}
-
-static inline uint64_t bound_left(const struct bound *b)
-{
-	return b->limit_bytes > b->used_bytes ? b->limit_bytes - b->used_bytes : 0;
-}
-
-/* The numbers of its records. */
-static inline uint64_t permit_take_order(struct slot *s)
-{
-	uint64_t order = s->collection->next_order;
-
-	set(&s->collection->next_order, order + s->records);
-	return order;
-}
-
-static inline void permit_note(struct baro_admission *a, struct baro_collection *c, uint32_t kind)
-{
-	set(&a->grants, a->grants + 1);
-	a->granted[kind]++;
-	c->granted++;
-}
-
-static inline void permit_count(struct baro_admission *a, struct slot *s, uint32_t kind)
-{
-	struct baro_collection *c = s->collection;
-
-	bound_count(&a->all, s->need, 1);
-	bound_count(&c->own, s->need, 1);
-	bound_take_bytes(&a->all, s->bytes);
-	bound_take_bytes(&c->own, s->bytes);
-	permit_note(a, c, kind);
-}
-
-void permit_grant(struct baro_admission *a, struct baro_collection *c, const struct demand *d,
-		  struct baro_permit *ret_permit);
-void permit_give_back(struct baro_admission *a, struct slot *s);
-void permit_take_bytes(struct baro_admission *a, struct slot *s, uint64_t bytes);
-void permit_give_bytes(struct baro_admission *a, struct slot *s, uint64_t bytes);
-/* How many workers a batch should have when so many jobs share them, and how large its chunks
- * should be. */
-uint32_t permit_workers_wish(const struct baro_admission *a, uint32_t workers_max, uint32_t jobs);
-uint32_t permit_chunk_wish(const struct baro_admission *a, const struct baro_collection *c,
-			   uint32_t chunk_min, uint32_t chunk_max);
-void permit_chose(struct baro_admission *a, uint32_t workers, uint32_t chunk);
 
 /* ---- admission_refusal.c --------------------------------------------------------------------- */
 
@@ -495,5 +400,7 @@ void reads_merge(const struct baro_admission *a, bool busy, struct spread *into)
 void reads_end_quiet(struct baro_admission *a);
 /* How readers fare, and what follows for writes; every TEND_EVERY_NS at most. */
 void reads_tend(struct baro_admission *a, uint64_t now_ns);
+
+#include "user/lib/admission_permit.h"
 
 #endif

@@ -9,8 +9,8 @@
 void permit_take_bytes(struct baro_admission *a, struct slot *s, uint64_t bytes)
 {
 	s->bytes = add(s->bytes, bytes);
-	bound_take_bytes(&a->all, bytes);
-	bound_take_bytes(&s->collection->own, bytes);
+	bound_take_bytes(&a->all, s->need, bytes);
+	bound_take_bytes(&s->collection->own, s->need, bytes);
 }
 
 void permit_give_bytes(struct baro_admission *a, struct slot *s, uint64_t bytes)
@@ -18,8 +18,8 @@ void permit_give_bytes(struct baro_admission *a, struct slot *s, uint64_t bytes)
 	/* never more than it has, whatever the caller made of its copy */
 	bytes = least(bytes, s->bytes);
 	s->bytes -= bytes;
-	bound_give_bytes(&a->all, bytes);
-	bound_give_bytes(&s->collection->own, bytes);
+	bound_give_bytes(&a->all, s->need, bytes);
+	bound_give_bytes(&s->collection->own, s->need, bytes);
 }
 
 /* ---- plans ----------------------------------------------------------------------------------- */

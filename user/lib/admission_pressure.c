@@ -111,6 +111,7 @@ void admission_apply_limits(struct baro_admission *a)
 	set(&a->all.limit[BATCHES], n.batches_max);
 	set(&a->all.limit[INDEXES], n.index_max);
 	set(&a->all.limit_bytes, n.memory_bytes);
+	set(&a->crumb_max_bytes, n.memory_bytes / CRUMBS);
 	set(&a->all.max_bytes, a->base.memory_bytes);
 	set(&a->workers_limit, n.workers_max);
 	set(&a->queue_limit, n.queue_max == BARO_QUEUE_NONE ? 0 : n.queue_max);

@@ -76,14 +76,20 @@ struct lack queue_lack(struct baro_admission *a, const struct baro_collection *c
 	return lack;
 }
 
+/* What is kept from the large is memory. */
+static uint32_t as_memory(uint32_t lack)
+{
+	return lack & NEED_LARGE ? (lack & ~(uint32_t)NEED_LARGE) | NEED_MEMORY : lack;
+}
+
 struct lack queue_ahead(const struct baro_admission *a, const struct baro_collection *c,
 			uint32_t need)
 {
-	return (struct lack){
-		.all = need & get(&a->all.waited_for),
-		/* what an earlier look left there means nothing any more */
-		.own = get(&c->look) == get(&a->look) ? need & get(&c->own.waited_for) : 0,
-	};
+	uint32_t all = need & get(&a->all.waited_for);
+	/* what an earlier look left there means nothing any more */
+	uint32_t own = get(&c->look) == get(&a->look) ? need & get(&c->own.waited_for) : 0;
+
+	return (struct lack){ as_memory(all), as_memory(own) };
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -110,7 +116,7 @@ static struct waiter *last_ahead(const struct baro_admission *a)
 
 void queue_join(struct baro_admission *a, struct waiter *w)
 {
-	w->first_since = UINT64_MAX;
+	w->lacking = w->missed = 0;
 	w->state = ASLEEP;
 	link_behind(a, w, w->pauses || w->again ? last_ahead(a) : a->last);
 	if (w->pauses)
@@ -141,8 +147,20 @@ static void wake(struct wakes *wakes, struct waiter *w, enum waiter_state state)
 	__atomic_store_n(&w->state, (uint32_t)state, __ATOMIC_RELEASE);
 }
 
-void queue_wait_for(struct baro_admission *a, struct baro_collection *c, struct lack lack)
+/* Whose memory it waits for: that of all, or, while more than crumbs are in its way, of the large.
+ */
+static uint32_t kept_of(const struct bound *b, uint32_t lack, uint64_t floor_bytes)
 {
+	if (!(lack & NEED_MEMORY) ||
+	    add(b->used_bytes - b->crumb_bytes, floor_bytes) <= b->limit_bytes)
+		return lack;
+	return (lack & ~(uint32_t)NEED_MEMORY) | NEED_LARGE;
+}
+
+void queue_wait_for(struct baro_admission *a, struct waiter *w, struct lack lack)
+{
+	struct baro_collection *c = w->collection;
+
 	/* who must not begin yet has no use for a place either: essential jobs take it */
 	if (lack.all & NEED_TIME)
 		lack = (struct lack){ NEED_TIME, 0 };
@@ -150,31 +168,58 @@ void queue_wait_for(struct baro_admission *a, struct baro_collection *c, struct 
 		set(&c->look, a->look);
 		set(&c->own.waited_for, 0);
 	}
+	lack.all = kept_of(&a->all, lack.all, w->demand->floor_bytes);
+	lack.own = kept_of(&c->own, lack.own, w->demand->floor_bytes);
 	set(&c->own.waited_for, c->own.waited_for | lack.own);
 	set(&a->all.waited_for, a->all.waited_for | lack.all);
 }
 
-/* The first of those who wait for a permit has been overtaken too often: now nobody goes on, until
- * he has what others give back. What only the clock gives is no matter of turns. */
-static bool is_due(struct baro_admission *a, struct waiter *w, uint32_t lack)
+/*
+ * The first of those who wait. What it lacks is kept for it, but what it does not lack may be gone
+ * by the time: that is a turn missed. After some of those everything it needs is kept, but what all
+ * need: of that the next that is given back is its own anyway.
+ */
+static void keep_for_first(struct baro_admission *a, struct waiter *w, struct lack lack)
 {
-	if (lack & (NEED_TIME | NEED_BUDGET))
-		return false;
-	if (w->first_since == UINT64_MAX)
-		w->first_since = a->grants;
-	return a->grants - w->first_since >= OVERTAKEN_MAX;
+	struct baro_collection *c = w->collection;
+	uint32_t lacking = lack.all | lack.own << 16;
+
+	/* what the clock gives is no matter of turns */
+	if (lack.all & (NEED_TIME | NEED_BUDGET))
+		return;
+	w->lacking &= lacking;
+	if (!w->lacking) {
+		w->lacking = lacking;
+		w->missed++;
+	}
+	if (w->missed <= MISSED_MAX)
+		return;
+	set(&a->all.waited_for,
+	    a->all.waited_for | (w->demand->need & (NEED_BATCHES | NEED_INDEX | NEED_WORKERS)));
+	set(&c->own.waited_for, c->own.waited_for | w->demand->need);
 }
 
-/* True when admitted, or let go on. */
+static void turn_away(struct baro_admission *a, struct waiter *w, int error, struct wakes *wakes)
+{
+	queue_leave(a, w);
+	w->error = error;
+	wake(wakes, w, TURNED_AWAY);
+}
+
+/* True when it waits no more: admitted, let go on, or, since limits were lowered, never to be. */
 static bool try_admit(struct baro_admission *a, struct waiter *w, bool first, struct wakes *wakes)
 {
 	struct lack lack = queue_lack(a, w->collection, w->demand);
 	struct lack ahead = queue_ahead(a, w->collection, w->demand->need);
 
+	if (queue_never_fits(a, w->collection, w->demand)) {
+		turn_away(a, w, -E2BIG, wakes);
+		return true;
+	}
 	if (lack.all | lack.own | ahead.all | ahead.own) {
-		queue_wait_for(a, w->collection, lack);
-		if (first && !w->pauses && is_due(a, w, lack.all))
-			set(&a->all.waited_for, a->all.waited_for | NEED_WRITES);
+		queue_wait_for(a, w, lack);
+		if (first && !w->pauses)
+			keep_for_first(a, w, lack);
 		return false;
 	}
 	queue_leave(a, w);
@@ -243,9 +288,7 @@ bool queue_turn_away(struct baro_admission *a, const struct baro_cancel *cancel,
 			continue;
 		if (wakes->count == WAKES)
 			return true;
-		queue_leave(a, w);
-		w->error = error;
-		wake(wakes, w, TURNED_AWAY);
+		turn_away(a, w, error, wakes);
 	}
 	queue_look(a, wakes);
 	return false;

@@ -32,7 +32,8 @@ static bool has_room(const struct baro_admission *a, const struct slot *s, uint6
 
 	if (a->has_budget && add(s->bytes, bytes) > s->budget_bytes)
 		return false;
-	if ((a->all.waited_for | queue_ahead(a, s->collection, NEED_MEMORY).own) & NEED_MEMORY)
+	if ((a->all.waited_for | queue_ahead(a, s->collection, UINT32_MAX).own) &
+	    (NEED_MEMORY | NEED_LARGE))
 		return false;
 	return bytes <= bound_left(&a->all) && bytes <= bound_left(own);
 }
@@ -153,6 +154,8 @@ int baro_permit_step(struct baro_permit *p, uint64_t records, uint64_t elapsed_n
 	int step = BARO_STEP_ON, r;
 	struct slot *s;
 
+	if (!a)
+		return -EALREADY;
 	wakes_init(&wakes);
 	admission_tend(a, now);
 	lock_take(&a->lock);
