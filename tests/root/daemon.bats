@@ -250,8 +250,8 @@ targets_fit() {
 	tell r stop
 	cli explain a
 	cli explain a | grep -q got
-	# and how long its tasks waited for what came back, where a sensor says so
-	[ "$(query .rung)" = files ] || cli explain a | grep -E '(waits|  ) +refault [0-9.kM]+ x, half within [0-9.]+[num]?s'
+	# and how long its tasks waited, where a sensor says so
+	[ "$(query .rung)" = files ] || cli explain a | grep -E '(waits|  ) +[a-z_]+ [0-9.kM]+ x, half within [0-9.]+[num]?s'
 }
 
 # bats test_tags=guest
