@@ -18,7 +18,8 @@
  * Names follow the conventions of Prometheus: they end in the unit (_bytes, _seconds, _ratio), and
  * those of counters in _total after that; registering another name fails. Several metrics may have
  * one name, and differ in their label, which is exported as name{name="label"}. BARO_PAGE_NONE in
- * bytes or ns is no limit, and exported as +Inf. docs/metrics.md has the names of the library's own.
+ * a gauge of bytes or ns is no limit, and exported as +Inf. docs/metrics.md has the names of the
+ * library's own.
  *
  * Threads: everything but baro_metrics_free() may be called from any number of threads at once.
  * Callbacks are called without a lock, from several threads at once if several export.

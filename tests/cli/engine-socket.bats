@@ -175,19 +175,21 @@ hears() { # hears ENGINE JQ VALUE
 		                       + line(b"barostat_up", b"", 2, 0, 1) + line(b"x", b"\x1b[2J", 2, 0, 1)
 		                       + line(b"y" * 40, b"", 2, 0, 1) + line(b"good_bytes", b"", 1, 1, 1))
 		m[128:144] = (2).to_bytes(4, "little") + (0xffffffff).to_bytes(4, "little") + (1).to_bytes(8, "little")
-		m[72:80] = time.monotonic_ns().to_bytes(8, "little")
 		m[64:68] = b"\x02\0\0\0"
 		print("listed", flush=True)
-		time.sleep(1)
+		while not os.path.exists(sys.argv[2]):
+		    m[72:80] = time.monotonic_ns().to_bytes(8, "little")
+		    time.sleep(0.1)
 		m[64:68] = b"\x01\0\0\0"
 		print("done", flush=True)
 	PYTHON
-	(become a "$python" "$scratch/liar.py" "$scratch/engine.sock" >"$scratch/out" 3>&-) &
+	(become a "$python" "$scratch/liar.py" "$scratch/engine.sock" "$scratch/seen" >"$scratch/out" 3>&-) &
 	liar=$!
 	shown() { [ "$(engine a '.metrics | map(.name) | @csv')" = '"good","good_bytes"' ]; }
 	wait_for 20 shown
 	[ "$(engine a '.metrics[1].value')" = null ]
 	"$barostat" --socket "$socket" status --json | grep -q '"unit":"","value":9223372036854775807}'
+	touch "$scratch/seen"
 	wait "$liar"
 	[ "$(cat "$scratch/out")" = "$(printf 'gone\nlisted\ndone')" ]
 	"$barostat" --socket "$socket" status >/dev/null

@@ -23,6 +23,12 @@ const char *demand_unit_name(uint32_t unit)
 	return unit < ARRAY_SIZE(names) ? names[unit] : "";
 }
 
+bool demand_metric_is_no_limit(const struct demand_metric *m)
+{
+	return m->kind == DEMAND_GAUGE && m->unit != BARO_DEMAND_UNIT_PLAIN &&
+	       m->value == UINT64_MAX;
+}
+
 /* ---- judging --------------------------------------------------------------------------------- */
 
 /* Only of these characters, with a NUL, and nothing behind it. */

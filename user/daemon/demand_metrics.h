@@ -51,6 +51,9 @@ bool demand_copy_table(const struct baro_demand *page, struct demand_table *ret)
  */
 void demand_metrics_add(struct demand_metrics *sum, const struct demand_table *one);
 
+/* A gauge of bytes or time that says "none". */
+bool demand_metric_is_no_limit(const struct demand_metric *m);
+
 const char *demand_metric_kind_name(enum demand_metric_kind kind);
 /* "", "bytes", "seconds", "ratio" */
 const char *demand_unit_name(uint32_t unit);

@@ -307,16 +307,20 @@ void demand_collect(struct demand_socket *s, uint64_t now_ns)
 	}
 }
 
-void demand_collect_metrics(const struct demand_socket *s, uint32_t slot, uint64_t now_ns,
+void demand_collect_metrics(const struct demand_socket *s, uint32_t slot,
 			    struct demand_metrics *sum)
 {
 	struct demand_table t;
 
 	for (uint32_t i = 0; s && i < s->top; i++) {
 		const struct demand_client *c = &s->client[i];
+		struct demand_values v = c->values;
 
-		if (c->fd >= 0 && c->slot == slot && demand_is_heard(&c->values, now_ns) &&
-		    demand_copy_table(c->page, &t))
+		if (c->fd < 0 || c->slot != slot)
+			continue;
+		/* It may have shown that it lives since the tick; then the time is taken. */
+		(void)demand_copy(c->page, &v);
+		if (demand_is_heard(&v, clock_now_ns()) && demand_copy_table(c->page, &t))
 			demand_metrics_add(sum, &t);
 	}
 }

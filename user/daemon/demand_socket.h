@@ -31,7 +31,7 @@ void demand_collect(struct demand_socket *s, uint64_t now_ns);
 
 /* What the engine's clients that live say of themselves; all of it is added to *sum. NULL as socket
  * is fine. */
-void demand_collect_metrics(const struct demand_socket *s, uint32_t slot, uint64_t now_ns,
+void demand_collect_metrics(const struct demand_socket *s, uint32_t slot,
 			    struct demand_metrics *sum);
 
 /* The slot is no longer that engine's: its clients are sent away (and may come again). */

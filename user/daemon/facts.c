@@ -149,11 +149,9 @@ static json_t *engine_demand(const struct law_demand *demand)
 	return o;
 }
 
-/* In the unit that the name says; no limit is null. */
+/* In the unit that the name says. */
 static json_t *in_unit(uint32_t unit, uint64_t v)
 {
-	if (v == BYTES_NO_LIMIT && unit != BARO_DEMAND_UNIT_PLAIN)
-		return json_null();
 	switch (unit) {
 	case BARO_DEMAND_UNIT_NS:
 		return json_real((double)v / (double)NS_PER_S);
@@ -173,7 +171,9 @@ static json_t *metric(const struct demand_metric *m)
 	set_text(o, "kind", demand_metric_kind_name(m->kind));
 	set_text(o, "unit", demand_unit_name(m->unit));
 	if (m->kind != DEMAND_SUMMARY) {
-		json_object_set_new(o, "value", in_unit(m->unit, m->value));
+		json_object_set_new(o, "value",
+				    demand_metric_is_no_limit(m) ? json_null()
+								 : in_unit(m->unit, m->value));
 		return o;
 	}
 	set(o, "count", m->value);
@@ -189,7 +189,7 @@ static json_t *engine_metrics(const struct daemon *d, const struct engine *e)
 	struct demand_metrics sum = { .metrics = 0 };
 	json_t *all = json_array();
 
-	demand_collect_metrics(d->demand, e->slot, clock_now_ns(), &sum);
+	demand_collect_metrics(d->demand, e->slot, &sum);
 	for (uint32_t i = 0; i < sum.metrics; i++)
 		json_array_append_new(all, metric(&sum.metric[i]));
 	return all;

@@ -72,10 +72,6 @@ void scrape_quote(struct scrape_text *t, const char *value)
 
 void scrape_value(struct scrape_text *t, enum scrape_unit unit, uint64_t value)
 {
-	if (value == BYTES_NO_LIMIT && unit != SCRAPE_PLAIN) {
-		scrape_put(t, " +Inf\n");
-		return;
-	}
 	switch (unit) {
 	case SCRAPE_NS:
 		scrape_put(t, " %.15g\n", (double)value / (double)NS_PER_S);
@@ -141,7 +137,7 @@ static bool hear_all(struct scrape *s)
 	for_each_engine (d, e) {
 		struct demand_metrics sum = { .metrics = 0 };
 
-		demand_collect_metrics(d->demand, e->slot, s->now_ns, &sum);
+		demand_collect_metrics(d->demand, e->slot, &sum);
 		if (sum.metrics && !keep(s, e, &sum))
 			return false;
 	}
@@ -163,7 +159,10 @@ static void put_said(struct scrape_text *t, const struct said *one, const char *
 		scrape_quote(t, m->label);
 	}
 	scrape_put(t, "%s}", quantile);
-	scrape_value(t, unit, value);
+	if (demand_metric_is_no_limit(m))
+		scrape_put(t, " +Inf\n");
+	else
+		scrape_value(t, unit, value);
 }
 
 static void said_step(struct scrape *s)

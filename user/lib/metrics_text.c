@@ -45,8 +45,6 @@ static void fraction(char *buf, uint64_t value, uint64_t parts, int digits)
 
 static const char *in_unit(char buf[VALUE_BYTES], uint32_t unit, uint64_t value)
 {
-	if (value == BARO_PAGE_NONE && unit != BARO_METRIC_PLAIN)
-		return "+Inf";
 	if (unit == BARO_METRIC_NS)
 		fraction(buf, value, 1000000000, 9);
 	else if (unit == BARO_METRIC_PPM)
@@ -103,6 +101,17 @@ static void put_histogram(struct text *t, const struct metric *m)
 	put_line(t, m, "_count", "", in_unit(value, BARO_METRIC_PLAIN, count));
 }
 
+/* Of a counter or a gauge; a gauge of bytes or time may have no limit. */
+static const char *value_of(char buf[VALUE_BYTES], const struct metric *m)
+{
+	uint64_t value = metric_value(m);
+
+	if (value == BARO_PAGE_NONE && m->does.kind == BARO_METRIC_GAUGE &&
+	    m->does.unit != BARO_METRIC_PLAIN)
+		return "+Inf";
+	return in_unit(buf, m->does.unit, value);
+}
+
 int baro_metrics_format(struct baro_metrics *metrics, char *buf, size_t size, size_t *ret_bytes)
 {
 	struct text t = { .buf = buf, .size = size };
@@ -118,7 +127,7 @@ int baro_metrics_format(struct baro_metrics *metrics, char *buf, size_t size, si
 		if (m->does.kind == BARO_METRIC_HISTOGRAM)
 			put_histogram(&t, m);
 		else
-			put_line(&t, m, "", "", in_unit(value, m->does.unit, metric_value(m)));
+			put_line(&t, m, "", "", value_of(value, m));
 	}
 	*ret_bytes = t.bytes;
 	return t.bytes < size ? 0 : -ENOBUFS;
