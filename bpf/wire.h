@@ -39,7 +39,7 @@ enum stall_cause {
  * (1 << enum sensor_id). */
 struct sensor_reading {
 	uint32_t valid;
-	uint32_t moved; /* what is new since the reading before */
+	uint32_t moved; /* what is new since the reading before, of sensors with much to copy */
 	uint64_t walk_moved; /* the walk that the walk's part is of, see walk.h */
 	uint32_t reserved0;
 	uint32_t ghost_sample_shift; /* 1 in 2^shift pages is followed */

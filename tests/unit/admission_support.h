@@ -98,10 +98,10 @@ static inline void assert_idle(struct baro_admission *a)
 
 static inline void until_queued(struct baro_admission *a, uint32_t count)
 {
-	uint64_t until = admission_now_ns() + GIVE_UP;
+	uint64_t until = lib_now_ns() + GIVE_UP;
 
 	while (stats_of(a).queued != count) {
-		assert_true(admission_now_ns() < until);
+		assert_true(lib_now_ns() < until);
 		sched_yield();
 	}
 }

@@ -139,7 +139,7 @@ static void who_waits_for_room_outside_keeps_its_place(void **state)
 	struct baro_job patient = cheap;
 	struct asker waiter[WAITERS];
 	struct baro_permit p = acquire(c, &cheap);
-	uint64_t until = admission_now_ns() + GIVE_UP;
+	uint64_t until = lib_now_ns() + GIVE_UP;
 
 	patient.deadline_ns = BARO_PAGE_NONE;
 	for (uint32_t i = 0; i < WAITERS; i++) {
@@ -149,7 +149,7 @@ static void who_waits_for_room_outside_keeps_its_place(void **state)
 	}
 	/* they have asked in vain, and look again from time to time */
 	while (stats_of(a).queued != WAITERS || purse.refused < 3)
-		assert_true(admission_now_ns() < until);
+		assert_true(lib_now_ns() < until);
 	baro_permit_release(&p);
 	for (int i = 0; i < WAITERS; i++) {
 		assert_int_equal(answer(&waiter[i]), 0);
@@ -179,7 +179,7 @@ static void a_kick_makes_who_waits_look_again(void **state)
 		lock_take(&a->lock);
 		waits = !a->asking_outside;
 		if (waits)
-			a->budget_until_ns = admission_now_ns() + GIVE_UP;
+			a->budget_until_ns = lib_now_ns() + GIVE_UP;
 		lock_give(&a->lock);
 	} while (!waits);
 	pthread_mutex_lock(&purse.lock);
@@ -229,7 +229,7 @@ static void a_deadline_holds_for_room_outside_too(void **state)
 	struct baro_admission_refusal why;
 	struct baro_permit p;
 
-	job.deadline_ns = admission_now_ns() + 20 * NS_PER_MS;
+	job.deadline_ns = lib_now_ns() + 20 * NS_PER_MS;
 	assert_int_equal(baro_permit_acquire(c, &job, &p, &why), -ETIMEDOUT);
 	assert_int_equal(why.layer, BARO_LAYER_BUDGET);
 	assert_idle(a);

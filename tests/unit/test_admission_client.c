@@ -71,7 +71,7 @@ static void end_world(struct world *w)
 static void look_now(struct world *w)
 {
 	w->admission->client_ns = 0;
-	admission_tend(w->admission, admission_now_ns());
+	admission_tend(w->admission, lib_now_ns());
 }
 
 static void the_pages_budget_and_level_bound_what_is_admitted(void **state)

@@ -369,7 +369,7 @@ static void pressure_that_nobody_renews_is_forgotten(void **state)
 	c = open_collection(a);
 	baro_admission_observe(a, &emergency);
 	/* the waiter itself sees that the time is over */
-	patient.deadline_ns = admission_now_ns() + GIVE_UP;
+	patient.deadline_ns = lib_now_ns() + GIVE_UP;
 	p = acquire(c, &patient);
 	baro_permit_release(&p);
 	assert_int_equal(told.times, 2);

@@ -121,7 +121,7 @@ static void reads_of(struct baro_admission *a, int count, uint64_t latency_ns)
 static void look_now(struct baro_admission *a)
 {
 	a->tend_ns = a->bound_due_ns = 0;
-	admission_tend(a, admission_now_ns());
+	admission_tend(a, lib_now_ns());
 }
 
 static void readers_are_counted_and_their_latencies_kept_apart(void **state)
@@ -206,7 +206,7 @@ static void it_is_quiet_again_when_nothing_was_admitted_for_a_second(void **stat
 {
 	struct baro_admission *a = protecting(0, 1250000);
 	struct baro_collection *c = open_collection(a);
-	uint64_t until = admission_now_ns() + GIVE_UP;
+	uint64_t until = lib_now_ns() + GIVE_UP;
 	struct baro_permit p;
 
 	reads_of(a, 10, 1000);
@@ -218,7 +218,7 @@ static void it_is_quiet_again_when_nothing_was_admitted_for_a_second(void **stat
 	assert_int_equal(stats_of(a).read_quiet_ns.count, 10);
 	baro_permit_release(&p);
 	while (stats_of(a).read_quiet_ns.count == 10) {
-		assert_true(admission_now_ns() < until);
+		assert_true(lib_now_ns() < until);
 		reads_of(a, 100, 1000);
 	}
 	p = acquire(c, &insert);
@@ -254,13 +254,13 @@ static void slow_reads_throttle_writes_and_quiet_ones_let_them_go(void **state)
 	}
 	assert_int_equal(stats_of(a).write_share_ppm, 1000);
 	/* what writes took, they owe a thousand times */
-	before = admission_now_ns();
+	before = lib_now_ns();
 	p = acquire(c, &insert);
-	while (admission_now_ns() < before + NS_PER_MS)
+	while (lib_now_ns() < before + NS_PER_MS)
 		;
 	baro_permit_release(&p);
 	assert_true(a->pace.until_ns > before + 100 * NS_PER_MS);
-	owe_until(a, admission_now_ns() + GIVE_UP);
+	owe_until(a, lib_now_ns() + GIVE_UP);
 	assert_int_equal(baro_permit_acquire(c, &insert, &q, &why), -EAGAIN);
 	assert_int_equal(why.layer, BARO_LAYER_READERS);
 	assert_int_equal(why.resource, BARO_RESOURCE_TIME);
@@ -269,7 +269,7 @@ static void slow_reads_throttle_writes_and_quiet_ones_let_them_go(void **state)
 	p = acquire(c, &(struct baro_job){ .flags = BARO_JOB_ESSENTIAL });
 	baro_permit_release(&p);
 	/* and who may wait, waits until it may begin; readers have gone meanwhile */
-	owe_until(a, admission_now_ns() + 10 * NS_PER_MS);
+	owe_until(a, lib_now_ns() + 10 * NS_PER_MS);
 	p = acquire(c, &(struct baro_job){ .deadline_ns = BARO_PAGE_NONE });
 	baro_permit_release(&p);
 	assert_int_equal(stats_of(a).refused_throttled, 1);
@@ -323,11 +323,11 @@ static void *step_until_told(void *arg)
 /* Starts a step, and comes back when it has given way. */
 static void start_step(struct stepper *me, struct baro_admission *a)
 {
-	uint64_t until = admission_now_ns() + GIVE_UP, before = stats_of(a).throttled;
+	uint64_t until = lib_now_ns() + GIVE_UP, before = stats_of(a).throttled;
 
 	assert_int_equal(pthread_create(&me->thread, NULL, step_until_told, me), 0);
 	while (stats_of(a).throttled == before) {
-		assert_true(admission_now_ns() < until);
+		assert_true(lib_now_ns() < until);
 		sched_yield();
 	}
 }

@@ -61,9 +61,9 @@ static struct baro_job any_job(uint64_t *seed, struct arena *r)
 	if (next_random(seed) % 8 == 0)
 		job.flags |= BARO_JOB_ESSENTIAL;
 	if (wait < 4)
-		job.deadline_ns = admission_now_ns() + GIVE_UP;
+		job.deadline_ns = lib_now_ns() + GIVE_UP;
 	else if (wait < 7)
-		job.deadline_ns = admission_now_ns() + next_random(seed) % 200000;
+		job.deadline_ns = lib_now_ns() + next_random(seed) % 200000;
 	if (next_random(seed) % 4 == 0)
 		job.cancel = &r->cancel[next_random(seed) % 4];
 	return job;
@@ -316,10 +316,10 @@ static void a_permit_handed_over_as_the_wait_ends_is_never_lost(void **state)
 		int result;
 
 		/* it ends by deadline, or by cancelling, at about the time of the release */
-		job.deadline_ns = admission_now_ns() + (i % 2 ? GIVE_UP : 40000 + spin);
+		job.deadline_ns = lib_now_ns() + (i % 2 ? GIVE_UP : 40000 + spin);
 		start_asking(&waiter, c, &job);
-		until = admission_now_ns() + 30000 + next_random(&seed) % 60000;
-		while (admission_now_ns() < until)
+		until = lib_now_ns() + 30000 + next_random(&seed) % 60000;
+		while (lib_now_ns() < until)
 			;
 		if (i % 4 == 1)
 			baro_admission_cancel(a, &cancel);

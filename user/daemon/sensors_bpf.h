@@ -42,8 +42,8 @@ struct sensor_module {
 	 */
 	int (*open)(const struct sensor_ctx *ctx, enum sensor_variant variant, void **ret_private);
 	void (*close)(void *private);
-	/* Brings the sensor's own fields of a reading up to date; sets its bit of `moved` when one
-	 * of them is another now. */
+	/* Brings the sensor's own fields of a reading up to date; who has more than a few of them
+	 * sets its bit of `moved` when one is another now. */
 	void (*read)(void *private, uint32_t slot, struct sensor_reading *reading);
 	/* Counters of the slot to 0; no program counts into the slot at that time. */
 	void (*reset)(void *private, uint32_t slot);

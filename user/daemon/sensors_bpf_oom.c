@@ -64,8 +64,6 @@ static void oom_read(void *private, uint32_t slot, struct sensor_reading *readin
 	struct oom_counters sum;
 
 	sensor_counters_sum(&p->counters, slot, &sum);
-	if (sum.kills != reading->oom_kills)
-		reading->moved |= 1u << SENSOR_OOM;
 	reading->oom_kills = sum.kills;
 }
 

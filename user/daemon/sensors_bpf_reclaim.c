@@ -70,10 +70,6 @@ static void reclaim_read(void *private, uint32_t slot, struct sensor_reading *re
 	struct reclaim_counters sum;
 
 	sensor_counters_sum(&p->counters, slot, &sum);
-	/* by tracepoints nothing is scanned here: the walk says it */
-	if (sum.direct != reading->direct_reclaims ||
-	    (sum.scanned && sum.scanned != reading->reclaim_scanned_pages))
-		reading->moved |= 1u << SENSOR_RECLAIM;
 	reading->reclaim_scanned_pages = sum.scanned;
 	reading->reclaim_stolen_pages = sum.stolen;
 	reading->direct_reclaims = sum.direct;

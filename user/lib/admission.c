@@ -4,21 +4,12 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "user/lib/admission_internal.h"
 
 #define PERMITS_DEFAULT 1024
 #define TTL_DEFAULT_NS  (10 * NS_PER_S)
 #define ORDER_MAX       (UINT64_C(1) << 62)
-
-uint64_t admission_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static uint32_t cpus_allowed(void)
 {
@@ -116,7 +107,7 @@ int baro_admission_open(const struct baro_admission_options *options,
 		return -ENOMEM;
 	}
 	a->pace.share_ppm = PPM;
-	a->mode_since_ns = admission_now_ns();
+	a->mode_since_ns = lib_now_ns();
 	admission_apply_limits(a);
 	if (a->has_client)
 		admission_tend(a, a->mode_since_ns);
@@ -133,7 +124,7 @@ void baro_admission_close(struct baro_admission *a)
 /* With the lock held. */
 static void end_mode(struct baro_admission *a)
 {
-	uint64_t now = admission_now_ns();
+	uint64_t now = lib_now_ns();
 
 	a->done[a->mode].ns += now - a->mode_since_ns;
 	a->mode_since_ns = now;

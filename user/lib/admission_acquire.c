@@ -53,7 +53,7 @@ static int reserve_outside(struct baro_admission *a, struct baro_permit *p, bool
 			permit_give_back(a, s);
 			a->budget_tight |= waits;
 			if (waits)
-				a->budget_until_ns = admission_now_ns() + BUDGET_RETRY_NS;
+				a->budget_until_ns = lib_now_ns() + BUDGET_RETRY_NS;
 		}
 		/* who is going to wait keeps others from asking until it stands in the queue */
 		a->asking_outside -= !again && !(r < 0 && waits);
@@ -126,7 +126,7 @@ static int ask(struct baro_admission *a, struct waiter *w, struct baro_admission
 		return 0;
 	}
 	if (!w->since_ns)
-		w->since_ns = admission_now_ns();
+		w->since_ns = lib_now_ns();
 	a->throttled += !w->again && lack.all & NEED_TIME;
 	r = may_wait(a, w, lack.all | lack.own);
 	if (r < 0) {
@@ -136,7 +136,7 @@ static int ask(struct baro_admission *a, struct waiter *w, struct baro_admission
 	queue_join(a, w);
 	queue_wait_for(a, w, lack);
 	r = queue_sleep(a, w, d->deadline_ns, &wakes);
-	w->now_ns = admission_now_ns();
+	w->now_ns = lib_now_ns();
 	return r < 0 ? admission_refuse(a, c, lack, d->floor_bytes, r, ret) : 0;
 }
 
@@ -374,7 +374,7 @@ static uint64_t learn_from(struct baro_admission *a, const struct slot *s)
 
 	if (!s->began_ns)
 		return 0;
-	now = admission_now_ns();
+	now = lib_now_ns();
 	learn_hold(a, now - s->began_ns);
 	pace_charge(&a->pace, now - s->since_ns, now);
 	return now;

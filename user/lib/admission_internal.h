@@ -14,6 +14,7 @@
 
 #include <barostat/admission.h>
 
+#include "user/lib/clock.h"
 #include "user/lib/lock.h"
 #include "user/lib/spread.h"
 
@@ -103,8 +104,6 @@ static inline uint64_t part(uint64_t value, uint32_t ppm)
 		return mul(value / PPM + 1, ppm);
 	return product / PPM;
 }
-
-uint64_t admission_now_ns(void);
 
 /* ---- a job, as what it needs (admission_cost.c) ---------------------------------------------- */
 

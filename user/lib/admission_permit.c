@@ -103,7 +103,7 @@ void permit_grant(struct baro_admission *a, struct baro_collection *c, const str
 	if (!get(&a->busy))
 		reads_end_quiet(a);
 	/* who gives way must know how long he took; otherwise a sample is enough */
-	s->began_ns = a->pace.share_ppm < PPM || permit_is_sample(a) ? admission_now_ns() : 0;
+	s->began_ns = a->pace.share_ppm < PPM || permit_is_sample(a) ? lib_now_ns() : 0;
 	s->since_ns = s->began_ns;
 	permit_count(a, s, d->kind);
 	if (s->need & NEED_ORDER)

@@ -154,7 +154,7 @@ static void tell(const struct baro_admission *a, struct edge e)
 void baro_admission_observe(struct baro_admission *a, const struct baro_pressure *pressure)
 {
 	struct wakes wakes;
-	uint64_t now = admission_now_ns();
+	uint64_t now = lib_now_ns();
 	struct edge edge;
 
 	wakes_init(&wakes);

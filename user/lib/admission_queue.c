@@ -43,7 +43,7 @@ uint32_t queue_time_lack(struct baro_admission *a, uint32_t need)
 		lack |= NEED_TIME;
 	if (!a->pace.until_ns && !a->budget_until_ns)
 		return lack;
-	now = admission_now_ns();
+	now = lib_now_ns();
 	if (a->pace.until_ns && a->pace.until_ns <= now) {
 		set(&a->pace.until_ns, 0);
 		admission_note_careful(a);
@@ -349,7 +349,7 @@ int queue_sleep(struct baro_admission *a, struct waiter *w, uint64_t deadline_ns
 			;
 		if (is_over(w))
 			break;
-		now = admission_now_ns();
+		now = lib_now_ns();
 		admission_tend(a, now);
 		lock_take(&a->lock);
 		if (look_again(a, w, now, deadline_ns, wakes)) {

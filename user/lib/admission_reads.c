@@ -37,7 +37,7 @@ void baro_admission_read_begin(struct baro_admission *a)
 /* Nothing was admitted since the last look, and that is a while ago. */
 static void look_for_quiet(struct baro_admission *a)
 {
-	uint64_t grants = get(&a->grants), now = admission_now_ns();
+	uint64_t grants = get(&a->grants), now = lib_now_ns();
 
 	if (!get(&a->busy))
 		return;

@@ -141,7 +141,7 @@ static uint64_t retry_after(const struct baro_admission *a, const struct baro_ad
 		return BUDGET_RETRY_NS;
 	if (f->layer == BARO_LAYER_READERS) {
 		until = get(&a->pace.until_ns);
-		now = admission_now_ns();
+		now = lib_now_ns();
 		return until > now ? until - now : 1;
 	}
 	/* those who wait come first */

@@ -51,7 +51,7 @@ static void fill_counters(struct baro_admission *a, struct baro_admission_stats 
 	memcpy(s->granted, a->granted, sizeof(s->granted));
 	memcpy(s->excursions, a->pressure.excursions, sizeof(s->excursions));
 	memcpy(s->done, a->done, sizeof(s->done));
-	s->done[a->mode].ns += admission_now_ns() - a->mode_since_ns;
+	s->done[a->mode].ns += lib_now_ns() - a->mode_since_ns;
 	s->waited = get(&a->waited);
 	s->refused_queue_full = refused[REFUSED_QUEUE];
 	s->refused_memory = refused[REFUSED_MEMORY];

@@ -128,7 +128,7 @@ static void begin_chunk(struct baro_admission *a, const struct baro_permit *p)
 	lock_take(&a->lock);
 	s = permit_slot(a, p->id);
 	if (s)
-		s->since_ns = admission_now_ns();
+		s->since_ns = lib_now_ns();
 	lock_give(&a->lock);
 }
 
@@ -150,7 +150,7 @@ int baro_permit_step(struct baro_permit *p, uint64_t records, uint64_t elapsed_n
 {
 	struct baro_admission *a = p->admission;
 	struct wakes wakes;
-	uint64_t now = admission_now_ns();
+	uint64_t now = lib_now_ns();
 	int step = BARO_STEP_ON, r;
 	struct slot *s;
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "user/lib/client_internal.h"
+#include "user/lib/clock.h"
 #include "user/lib/page_internal.h"
 
 #define PATH_BYTES 4352
@@ -122,17 +123,15 @@ int files_read(const char *cgroup_file, const char *mountinfo_file, struct baro_
 {
 	struct found f = { .limit_bytes = BARO_PAGE_NONE };
 	int r = self_walk(cgroup_file, mountinfo_file, look, &f);
-	struct timespec ts;
 
 	if (r != -ENOENT && r != -EAGAIN)
 		return r;
 	if (!f.used)
 		return -ENOENT;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	*ret = (struct baro_pressure){
 		.score_ppm = score_of(&f),
 		.status = level_of(&f) | (uint64_t)BARO_SLOT_ACTIVE << 8,
-		.updated_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec,
+		.updated_ns = lib_now_ns(),
 		.budget_bytes = f.limit_bytes,
 		.target_bytes = f.limit_bytes,
 		.limit_bytes = f.limit_bytes,

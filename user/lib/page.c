@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/lib/clock.h"
 #include "user/lib/page_internal.h"
 #include "user/lib/page_layout.h"
 
@@ -45,14 +46,6 @@ static inline void relax(void)
 static const struct baro_page_header *header_of(const struct baro_page *page)
 {
 	return (const struct baro_page_header *)page->base;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 int page_check(const void *start, size_t have_bytes, uint64_t file_bytes)
@@ -177,7 +170,7 @@ bool baro_page_valid_at(const struct baro_page *page, uint64_t now)
 
 bool baro_page_valid(const struct baro_page *page)
 {
-	return baro_page_valid_at(page, now_ns());
+	return baro_page_valid_at(page, lib_now_ns());
 }
 
 uint32_t baro_page_generation(const struct baro_page *page)
