@@ -114,6 +114,7 @@ arena_soname := libbarostat-arena.so.$(ABI)
 arena_map    := packaging/libbarostat-arena.map
 arena_all    := $(if $(arena_src),$(BUILD)/libbarostat-arena.so $(BUILD)/libbarostat-arena.a)
 jemalloc     := $(shell $(CC) -print-file-name=libjemalloc_pic.a)
+api_man	     := $(BUILD)/man3/made
 arena_libs   := -lnuma -lpthread -lm -ldl
 
 .PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-lib bench-law \
@@ -121,7 +122,7 @@ arena_libs   := -lnuma -lpthread -lm -ldl
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a $(arena_all)
+all: $(BUILD)/barostatd $(BUILD)/barostat $(BUILD)/libbarostat.so $(BUILD)/libbarostat.a $(arena_all) | $(api_man)
 	@$(if $(filter 1,$(BPF)),,echo "skipped: bpf/ (BPF=0): the daemon will run on the files rung";) \
 	$(if $(filter 1,$(ARENA)),,echo "skipped: user/arena/ (ARENA=0): there is no libbarostat-arena";) \
 	echo "built $^"
@@ -339,13 +340,20 @@ format-check:
 tidy: all
 	scripts/tidy
 
+# The manual of the library: its headers, read as pages.
+$(api_man): scripts/api-man $(wildcard include/barostat/*.h) docs/man/barostat.1
+	$(Q)rm -rf $(@D)
+	$(call say,MAN,$(@D))
+	$(Q)scripts/api-man $(@D) "$$(sed -n 's/^\.Dd //p' docs/man/barostat.1)" $(filter %.h,$^)
+	$(Q)touch $@
+
 # ---- install -------------------------------------------------------------------------------------
-install: all
+install: all $(api_man)
 	+scripts/install '$(DESTDIR)' '$(BUILD)' '$(VERSION)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' LIBDIR='$(LIBDIR)' \
 		INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
 		UNITDIR='$(UNITDIR)' SYSCONFDIR='$(SYSCONFDIR)' PREFIX='$(PREFIX)'
 
-uninstall: ## what install put there
+uninstall: $(api_man) ## what install put there
 	+scripts/install --remove '$(DESTDIR)' '$(BUILD)' '$(VERSION)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' LIBDIR='$(LIBDIR)' \
 		INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
 		UNITDIR='$(UNITDIR)' SYSCONFDIR='$(SYSCONFDIR)' PREFIX='$(PREFIX)'

@@ -7,11 +7,13 @@
  *
  * Every round runs every cell, in an order shuffled anew, each on a fresh copy of the same database
  * (hard links, a RocksDB checkpoint). Readers come at a fixed pace and count from when they were
- * due, so that who waits for a processor is seen to wait. A cell first reads for a while with
- * nobody writing: that is what admission learns the readers' pace from, for itself.
+ * due, so that who waits for a processor is seen to wait. A cell first reads for as long as it will
+ * with nobody writing: what that took is what its reads under writes are measured against, and what
+ * admission learns the readers' pace from, for itself. The cell in which nobody ever writes shows
+ * how far two such halves of a cell lie apart.
  *
- * Figures, medians over rounds: in mode latency the p99 of reads is at most 1.5 times that of the
- * cell in which nobody writes, where without admission it is more than 5 times; in mode bulk_ingest
+ * Figures, medians over rounds: in mode latency the p99 of reads is at most 1.5 times that before
+ * the writes, where without admission it is more than 5 times; in mode bulk_ingest
  * at least 95 % of the records are written that are written without admission. Exit status 1 when
  * one is missed, 2 when the unmanaged load was too weak to tell.
  */
@@ -43,7 +45,7 @@
 #define WRITERS       4
 #define JOB_RECORDS   8000 /* a permit's worth */
 #define WRITE_AT_ONCE 1000 /* records in a batch, when nobody says how many */
-#define WARM_S        2
+#define SETTLE_S      1
 
 const struct cell_kind cells[CELLS] = {
 	[QUIET] = { "quiet", "nobody writes", false, false, 0 },
@@ -62,15 +64,20 @@ struct run {
 	rocksdb_writeoptions_t *write;
 	struct baro_admission *admission; /* NULL: unmanaged */
 	struct baro_collection *docs;
-	uint64_t measure_ns, end_ns;
+	uint64_t quiet_ns, measure_ns, end_ns; /* from when: quiet, writes, nothing */
 	_Atomic uint64_t next_key, written; /* written: while it is measured */
 };
+
+/* Of a cell: with nobody writing, and with those who write in it. */
+enum part { BEFORE, DURING, PARTS };
 
 struct reader {
 	struct run *run;
 	unsigned int index;
-	uint64_t *latency_ns;
-	size_t count, room;
+	struct latencies {
+		uint64_t *ns;
+		size_t count, room;
+	} part[PARTS];
 	pthread_t thread;
 };
 
@@ -182,6 +189,12 @@ static void read_one(struct run *run, uint64_t random)
 	rocksdb_free(value);
 }
 
+static void note(struct latencies *l, uint64_t ns)
+{
+	if (l->count < l->room)
+		l->ns[l->count++] = ns;
+}
+
 static void *reader_main(void *arg)
 {
 	struct reader *me = arg;
@@ -202,8 +215,8 @@ static void *reader_main(void *arg)
 		took = now_ns() - due;
 		if (run->admission)
 			baro_admission_read_end(run->admission, true, took);
-		if (due >= run->measure_ns && me->count < me->room)
-			me->latency_ns[me->count++] = took;
+		if (due >= run->quiet_ns)
+			note(&me->part[due < run->measure_ns ? BEFORE : DURING], took);
 	}
 	return NULL;
 }
@@ -291,30 +304,28 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static struct result evaluate(const struct bench *b, struct reader *reader, const struct run *run)
+/* Of all readers, in one part of the cell. */
+static void quantiles(struct reader *reader, enum part part, double *ret_p50_us, double *ret_p99_us)
 {
-	size_t count = 0, p50, p99;
-	struct result r;
+	size_t count = 0;
 	uint64_t *all;
 
 	for (int i = 0; i < READERS; i++)
-		count += reader[i].count;
+		count += reader[i].part[part].count;
 	all = calloc(count + 1, sizeof(*all));
 	if (!all || !count)
 		errx(1, "no reads");
 	count = 0;
 	for (int i = 0; i < READERS; i++) {
-		memcpy(all + count, reader[i].latency_ns, reader[i].count * sizeof(*all));
-		count += reader[i].count;
+		const struct latencies *l = &reader[i].part[part];
+
+		memcpy(all + count, l->ns, l->count * sizeof(*all));
+		count += l->count;
 	}
 	qsort(all, count, sizeof(*all), by_value);
-	p50 = count / 2;
-	p99 = count * 99 / 100;
-	r.p50_us = (double)all[p50] / 1000;
-	r.p99_us = (double)all[p99] / 1000;
-	r.records_per_s = (double)run->written / b->seconds;
+	*ret_p50_us = (double)all[count / 2] / 1000;
+	*ret_p99_us = (double)all[count * 99 / 100] / 1000;
 	free(all);
-	return r;
 }
 
 static void start(pthread_t *thread, void *(*thread_main)(void *), void *arg)
@@ -328,16 +339,21 @@ static struct result run_threads(const struct bench *b, enum cell cell, struct r
 	struct reader reader[READERS];
 	pthread_t writer[WRITERS];
 	struct result result;
+	double p50_us;
 
-	run->measure_ns = now_ns() + WARM_S * NS_PER_S;
+	run->quiet_ns = now_ns() + SETTLE_S * NS_PER_S;
+	run->measure_ns = run->quiet_ns + b->seconds * NS_PER_S;
 	run->end_ns = run->measure_ns + b->seconds * NS_PER_S;
 	for (unsigned int i = 0; i < READERS; i++) {
-		reader[i] = (struct reader){ .run = run,
-					     .index = i,
-					     .room = (size_t)b->seconds * READS_PER_S * 2 };
-		reader[i].latency_ns = calloc(reader[i].room, sizeof(uint64_t));
-		if (!reader[i].latency_ns)
-			errx(1, "out of memory");
+		reader[i] = (struct reader){ .run = run, .index = i };
+		for (int part = 0; part < PARTS; part++) {
+			struct latencies *l = &reader[i].part[part];
+
+			l->room = (size_t)b->seconds * READS_PER_S * 2;
+			l->ns = calloc(l->room, sizeof(*l->ns));
+			if (!l->ns)
+				errx(1, "out of memory");
+		}
 		start(&reader[i].thread, reader_main, &reader[i]);
 	}
 	for (int i = 0; cells[cell].writes && i < WRITERS; i++)
@@ -346,9 +362,12 @@ static struct result run_threads(const struct bench *b, enum cell cell, struct r
 		pthread_join(reader[i].thread, NULL);
 	for (int i = 0; cells[cell].writes && i < WRITERS; i++)
 		pthread_join(writer[i], NULL);
-	result = evaluate(b, reader, run);
+	quantiles(reader, BEFORE, &p50_us, &result.quiet_p99_us);
+	quantiles(reader, DURING, &result.p50_us, &result.p99_us);
+	result.records_per_s = (double)run->written / b->seconds;
 	for (int i = 0; i < READERS; i++)
-		free(reader[i].latency_ns);
+		for (int part = 0; part < PARTS; part++)
+			free(reader[i].part[part].ns);
 	return result;
 }
 
@@ -416,10 +435,11 @@ static void measure(struct bench *b)
 			struct result *r = &b->result[order[i]][round];
 
 			*r = run_cell(b, order[i]);
-			fprintf(stderr,
-				"round %u %-11s p50 %7.0f us, p99 %7.0f us, %8.0f records/s\n",
-				round + 1, cells[order[i]].name, r->p50_us, r->p99_us,
-				r->records_per_s);
+			fprintf(
+			    stderr,
+			    "round %u %-11s p50 %7.0f us, p99 %7.0f us (before %5.0f us), %8.0f records/s\n",
+			    round + 1, cells[order[i]].name, r->p50_us, r->p99_us, r->quiet_p99_us,
+			    r->records_per_s);
 		}
 	}
 }

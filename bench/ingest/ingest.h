@@ -18,6 +18,7 @@ extern const struct cell_kind {
 
 struct result {
 	double p50_us, p99_us, records_per_s;
+	double quiet_p99_us; /* of the same cell, right before anybody wrote */
 };
 
 struct bench {

@@ -467,6 +467,7 @@ struct baro_collection_stats {
 	uint64_t reserved[4];
 };
 
+/* The same of one collection. */
 BARO_API void baro_collection_stats_read(struct baro_collection *collection,
 					 struct baro_collection_stats *ret_stats);
 

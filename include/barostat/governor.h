@@ -178,6 +178,7 @@ BARO_API int baro_governor_rebalance(struct baro_governor *governor, uint64_t no
  * followed. Some nanoseconds. An engine acts on the higher of this and baro_budget_pressure(). */
 BARO_API uint32_t baro_governor_level(struct baro_governor *governor);
 
+/* A consistent snapshot. */
 BARO_API void baro_governor_read(struct baro_governor *governor,
 				 struct baro_governor_stats *ret_stats);
 

@@ -167,6 +167,7 @@ BARO_API void baro_memtable_flushed(struct baro_memtable *table, uint64_t bytes)
 BARO_API uint64_t baro_memtable_update(struct baro_memtable *table, uint64_t now_ns,
 				       const struct baro_pressure *pressure);
 
+/* Each value is right by itself: writers go on. */
 BARO_API void baro_memtable_read(struct baro_memtable *table,
 				 struct baro_memtable_stats *ret_stats);
 
@@ -198,6 +199,7 @@ BARO_API struct baro_memtable *baro_memtable_group_update(struct baro_memtable_g
 							  uint64_t now_ns,
 							  const struct baro_pressure *pressure);
 
+/* The sums of its tables, and what the last update made of the budget. */
 BARO_API void baro_memtable_group_read(struct baro_memtable_group *group,
 				       struct baro_memtable_group_stats *ret_stats);
 

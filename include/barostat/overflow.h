@@ -116,6 +116,7 @@ BARO_API int64_t baro_overflow_size(struct baro_overflow *region, const void *me
  */
 BARO_API int64_t baro_overflow_evict(struct baro_overflow *region, void *memory);
 
+/* What is held where, and what was moved since it was opened. */
 BARO_API void baro_overflow_read(struct baro_overflow *region,
 				 struct baro_overflow_counts *ret_counts);
 

@@ -191,6 +191,7 @@ BARO_API void baro_pools_tick(struct baro_pools *pools, uint64_t now_ns,
 			      const struct baro_pressure *pressure,
 			      struct baro_pools_action *ret_action);
 
+/* A consistent snapshot, as of the last tick. */
 BARO_API void baro_pools_read(struct baro_pools *pools, struct baro_pools_state *ret_state);
 
 /* "calm", "early", "pressed" ...; "?" for unknown ones. */

@@ -246,6 +246,7 @@ BARO_API int baro_registry_unload(struct baro_registry *registry, uint64_t id,
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+/* How many indexes are in which state, and what they hold. Takes as long for many as for few. */
 BARO_API void baro_registry_count(struct baro_registry *registry,
 				  struct baro_registry_counts *ret_counts);
 

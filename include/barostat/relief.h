@@ -171,6 +171,7 @@ BARO_API int baro_relief_run(struct baro_relief *relief, const struct baro_press
 BARO_API int baro_relief_follow(struct baro_relief *relief, uint64_t timeout_ns,
 				struct baro_relief_outcome *ret_outcome);
 
+/* The counts since it was made. */
 BARO_API void baro_relief_read(struct baro_relief *relief, struct baro_relief_counts *ret_counts);
 
 /* -ENOENT: no such action. */

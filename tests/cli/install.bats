@@ -44,7 +44,8 @@ compile_example() { # compile_example shared|static [NAME]
 		etc/barostat/barostat.conf usr/local/share/doc/barostat/page-protocol.md \
 		usr/local/share/barostat/scenarios/stampede.ini usr/local/include/barostat/arena.h \
 		usr/local/lib/libbarostat-arena.a usr/local/lib/libbarostat-arena.so."$version" \
-		usr/local/lib/pkgconfig/libbarostat-arena.pc usr/local/share/doc/barostat/jemalloc.LICENSE; do
+		usr/local/lib/pkgconfig/libbarostat-arena.pc usr/local/share/man/man3/barostat_budget.3 \
+		usr/local/share/man/man3/baro_budget_reserve.3 usr/local/share/doc/barostat/jemalloc.LICENSE; do
 		[ -s "$root/$file" ] || { echo "missing: $file"; return 1; }
 	done
 	[ "$(readlink "$root/usr/local/lib/libbarostat.so")" = libbarostat.so."${version%%.*}" ]

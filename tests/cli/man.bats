@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The manual pages: clean, complete, and every command in them works.
 
+bats_require_minimum_version 1.5.0
+
 load support
 load dry_daemon
 
@@ -29,6 +31,29 @@ teardown() {
 		echo "$page"
 		[ -e "docs/man/$page" ]
 	done <"$scratch/referred"
+}
+
+@test "every public function has a page, clean to mandoc, that tells of it" {
+	local symbol page
+	scripts/api-man "$scratch/man3" 'January 1, 2026' include/barostat/*.h
+	run -0 mandoc -T lint -W warning "$scratch"/man3/barostat_*.3
+	nm -D --defined-only "$build"/libbarostat*.so | grep -ow 'baro_[a-z0-9_]*' | sort -u >"$scratch/symbols"
+	[ "$(wc -l <"$scratch/symbols")" -gt 100 ]
+	while IFS= read -r symbol; do
+		echo "$symbol"
+		page=$scratch/$(sed -n 's/^\.so //p' "$scratch/man3/$symbol.3")
+		# in the synopsis, and where it is described
+		[ "$(grep -c "\b$symbol(" "$page")" -ge 2 ]
+	done <"$scratch/symbols"
+	grep -hE '^\.Xr barostat_' "$scratch"/man3/barostat_*.3 | awk '{print $2 "." $3}' | sort -u |
+		(cd "$scratch/man3" && xargs ls) >/dev/null
+}
+
+@test "a public function without a comment is refused with its line" {
+	sed '/snapshot as of the last/d; /as of the last tick/d' include/barostat/pool.h >"$scratch/pool.h"
+	run -1 scripts/api-man "$scratch/man3" 'January 1, 2026' "$scratch/pool.h"
+	line=$(grep -n 'void baro_pools_read(' "$scratch/pool.h" | cut -d: -f1)
+	[[ $output == *"pool.h:$line: baro_pools_read() has no comment"* ]]
 }
 
 @test "barostat(1) and the command table have the same commands" {

@@ -7,8 +7,9 @@
  * A read touches a page and then works a little (WORK_STEPS), as a lookup would, so that its speed
  * is bound by the processor and by misses, not by what others do to the memory bus. No readahead: a
  * page that is not cached costs one read from the disk. Each 100 ms prints "elapsed_ms reads
- * queued_us": reads in that interval, and how long of it the reader stood ready without a
- * processor, which on a busy machine is what other work costs and memory has no part in.
+ * queued_us misses": reads in that interval, how long of it the reader stood ready without a
+ * processor, which on a busy machine is what other work costs and memory has no part in, and how
+ * many reads had to wait for the disk.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +51,15 @@ static uint64_t queued_ns(int fd)
 	return sscanf(text, "%" SCNu64 " %" SCNu64, &ran, &queued) == 2 ? queued : 0;
 }
 
+static uint64_t major_faults(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) < 0)
+		err(1, "getrusage");
+	return (uint64_t)usage.ru_majflt;
+}
+
 static uint64_t next_random(uint64_t state)
 {
 	state ^= state << 13;
@@ -77,7 +88,7 @@ static const volatile uint8_t *map_file(const char *path, uint64_t *ret_pages)
 int main(int argc, char **argv)
 {
 	uint64_t pages, begin_ns, next_ns, now, end_ns, state = 88172645463325252ull, reads = 0;
-	uint64_t queued, queued_before;
+	uint64_t queued, queued_before, misses, misses_before;
 	const volatile uint8_t *map;
 	int sched_fd;
 
@@ -87,6 +98,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sched_fd = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
 	queued_before = queued_ns(sched_fd);
+	misses_before = major_faults();
 	begin_ns = now_ns();
 	next_ns = begin_ns + INTERVAL_NS;
 	end_ns = argc == 3 ? begin_ns + strtoull(argv[2], NULL, 10) * NS_PER_S : UINT64_MAX;
@@ -101,9 +113,12 @@ int main(int argc, char **argv)
 		if (now < next_ns)
 			continue;
 		queued = queued_ns(sched_fd);
-		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", (now - begin_ns) / NS_PER_MS, reads,
-		       (queued - queued_before) / 1000);
+		misses = major_faults();
+		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		       (now - begin_ns) / NS_PER_MS, reads, (queued - queued_before) / 1000,
+		       misses - misses_before);
 		queued_before = queued;
+		misses_before = misses;
 		reads = 0;
 		next_ns += INTERVAL_NS;
 	} while (now < end_ns);
