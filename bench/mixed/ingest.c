@@ -50,7 +50,6 @@ struct ingest {
 	struct baro_collection *points;
 	struct baro_governor *governor;
 	struct baro_budget *budget;
-	struct baro_reservation in_flight;
 	_Atomic uint64_t written; /* points; the n-th is of series n % SERIES at time n / SERIES */
 	_Atomic uint64_t reads, read_wrong;
 	uint64_t flushes, refused, found, wrong, table_peak_bytes, cache_peak_bytes;
@@ -185,19 +184,6 @@ static int64_t release_table(void *self, uint64_t want_bytes, uint64_t deadline_
 	return (int64_t)bytes; /* on the way: see landing_ns */
 }
 
-/* A permit's bytes are held by the governor's engine meanwhile; the one writer has one at a time. */
-static int reserve(void *ctx, uint64_t bytes, uint64_t *ret_cookie)
-{
-	struct ingest *g = ctx;
-
-	return baro_budget_reserve(g->budget, bytes, &g->in_flight, NULL);
-}
-
-static void unreserve(void *ctx, uint64_t bytes, uint64_t cookie)
-{
-	must(baro_reservation_release(&((struct ingest *)ctx)->in_flight), "reservation");
-}
-
 /* ---- writing and reading --------------------------------------------------------------------- */
 
 static void write_batch(struct ingest *g, rocksdb_writebatch_t *batch)
@@ -305,10 +291,9 @@ static void open_managed(struct ingest *g)
 						     .base_bytes = 4 * TABLE_MIN,
 						     .min_bytes = TABLE_MIN,
 						     .max_bytes = writes_max(g) / FLUSH_SLACK };
-	const struct baro_admission_options admission = {
+	struct baro_admission_options admission = {
 		.size = sizeof(admission),
 		.client = g->engine->client,
-		.budget = { .reserve = reserve, .release = unreserve, .ctx = g },
 	};
 
 	must(baro_pools_open(&pools, &g->pools), "pools");
@@ -318,6 +303,8 @@ static void open_managed(struct ingest *g)
 	must(baro_governor_add(g->governor, NULL, "writes", 0, 0, BARO_PAGE_NONE, BARO_PAGE_NONE,
 			       &g->budget),
 	     "governor");
+	/* a permit's bytes are held by the governor's engine meanwhile */
+	admission.budget = baro_admission_budget_of(g->budget);
 	must(baro_admission_open(&admission, &g->admission), "admission");
 	must(baro_collection_open(g->admission, "points", NULL, &g->points), "points");
 }

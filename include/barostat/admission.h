@@ -53,6 +53,7 @@
 extern "C" {
 #endif
 
+struct baro_budget;
 struct baro_metrics;
 
 struct baro_admission; /* a database */
@@ -214,6 +215,10 @@ struct baro_admission_budget {
 	void *ctx;
 };
 
+/* A budget of <barostat/budget.h>, and so every layer above it, as the one outside. It must outlive
+ * the admission. */
+BARO_API struct baro_admission_budget baro_admission_budget_of(struct baro_budget *budget);
+
 struct baro_admission_options {
 	size_t size; /* of this struct */
 	uint32_t mode; /* enum baro_admission_mode */
@@ -296,6 +301,14 @@ struct baro_collection_options {
 BARO_API int baro_collection_open(struct baro_admission *admission, const char *name,
 				  const struct baro_collection_options *options,
 				  struct baro_collection **ret_collection);
+
+/*
+ * Other bounds, zeros as in the options; first_order is not looked at. What is held beyond a lower
+ * bound stays until released; who waits is let in at once where a higher one allows it.
+ *  -EINVAL	options of another size than any version had
+ */
+BARO_API int baro_collection_set_limits(struct baro_collection *collection,
+					const struct baro_collection_options *options);
 
 /* -EBUSY: permits are out, or somebody waits; it stays open. */
 BARO_API int baro_collection_close(struct baro_collection *collection);

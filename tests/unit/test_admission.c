@@ -222,6 +222,40 @@ static void a_collections_limits_are_its_own_and_the_databases_bound_them_all(vo
 	baro_admission_close(a);
 }
 
+static void a_living_collection_takes_other_limits(void **state)
+{
+	struct baro_collection_options own = { .size = sizeof(own), .writes_max = 1 };
+	struct baro_admission_limits limits = wide_limits();
+	struct baro_admission *a = open_with(&limits);
+	struct baro_job write = { .kind = BARO_JOB_INSERT };
+	struct baro_collection *c;
+	struct asker waiter;
+	struct baro_permit p, q;
+
+	assert_int_equal(baro_collection_open(a, "docs", &own, &c), 0);
+	p = acquire(c, &write);
+	assert_int_equal(baro_permit_acquire(c, &write, &q, NULL), -EBUSY);
+	/* a higher one lets in who waits, without anything being released */
+	write.deadline_ns = BARO_PAGE_NONE;
+	queue_up(&waiter, c, &write);
+	own.writes_max = 2;
+	assert_int_equal(baro_collection_set_limits(c, &own), 0);
+	assert_int_equal(answer(&waiter), 0);
+	/* what is held beyond a lower one stays, and nothing comes beside it */
+	own.writes_max = 1;
+	assert_int_equal(baro_collection_set_limits(c, &own), 0);
+	write.deadline_ns = 0;
+	assert_int_equal(baro_permit_release(&p), 0);
+	assert_int_equal(baro_permit_acquire(c, &write, &q, NULL), -EBUSY);
+	assert_int_equal(baro_permit_release(&waiter.permit), 0);
+	q = acquire(c, &write);
+	own.size = 1;
+	assert_int_equal(baro_collection_set_limits(c, &own), -EINVAL);
+	assert_int_equal(baro_permit_release(&q), 0);
+	assert_idle(a);
+	baro_admission_close(a);
+}
+
 static void bytes_are_counted_for_every_job_and_given_back_to_the_byte(void **state)
 {
 	struct baro_admission_limits limits = wide_limits();
@@ -601,6 +635,7 @@ int main(void)
 		cmocka_unit_test(failed_work_gives_back_the_same_and_counts_as_failed),
 		cmocka_unit_test(every_limit_refuses_what_is_beyond_it_and_names_itself),
 		cmocka_unit_test(a_collections_limits_are_its_own_and_the_databases_bound_them_all),
+		cmocka_unit_test(a_living_collection_takes_other_limits),
 		cmocka_unit_test(bytes_are_counted_for_every_job_and_given_back_to_the_byte),
 		cmocka_unit_test(the_short_way_and_the_long_way_cost_the_same),
 		cmocka_unit_test(a_job_that_can_never_fit_gets_a_final_error),

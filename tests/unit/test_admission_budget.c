@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* An outer budget beside the own accounting: asked outside the lock, paid back once. */
+#include "include/barostat/budget.h"
 #include "tests/unit/admission_support.h"
 
 struct purse {
@@ -246,6 +247,50 @@ static void half_a_budget_is_no_budget(void **state)
 	assert_null(a);
 }
 
+/* One of ours, two layers deep: every layer holds it, each refuses, and all of it comes back. */
+static void a_budget_of_ours_is_held_at_every_layer(void **state)
+{
+	struct baro_admission_options o = {
+		.size = sizeof(o),
+		.limits = wide_limits(),
+		.model = simple_model(),
+	};
+	struct baro_budget *database, *engine, *other;
+	struct baro_reservation taken;
+	struct baro_admission *a;
+	struct baro_collection *c;
+	struct baro_permit p, q;
+
+	assert_int_equal(baro_budget_open(NULL, "database", 250, 0, &database), 0);
+	assert_int_equal(baro_budget_open(database, "writes", 200, 0, &engine), 0);
+	assert_int_equal(baro_budget_open(database, "other", 200, 0, &other), 0);
+	o.budget = baro_admission_budget_of(engine);
+	assert_int_equal(baro_admission_open(&o, &a), 0);
+	c = open_collection(a);
+	p = acquire(c, &cheap);
+	assert_int_equal(baro_budget_used(engine), 100);
+	assert_int_equal(baro_budget_used(database), 100);
+	/* room in its own layer, none in the one above */
+	assert_int_equal(baro_budget_reserve(other, 100, &taken, NULL), 0);
+	assert_int_equal(baro_permit_acquire(c, &cheap, &q, NULL), -EDQUOT);
+	assert_int_equal(baro_reservation_release(&taken), 0);
+	q = acquire(c, &cheap);
+	assert_int_equal(baro_budget_used(engine), 200);
+	/* and none in its own */
+	assert_int_equal(baro_permit_acquire(c, &cheap, &(struct baro_permit){ .order = 0 }, NULL),
+			 -EDQUOT);
+	assert_int_equal(baro_budget_close(engine), -EBUSY);
+	assert_int_equal(baro_permit_release(&p), 0);
+	assert_int_equal(baro_permit_release(&p), -EALREADY);
+	assert_int_equal(baro_budget_used(engine), 100);
+	assert_int_equal(baro_permit_fail(&q), 0);
+	assert_int_equal(baro_budget_used(database), 0);
+	baro_admission_close(a);
+	assert_int_equal(baro_budget_close(engine), 0);
+	assert_int_equal(baro_budget_close(other), 0);
+	assert_int_equal(baro_budget_close(database), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_kick_makes_who_waits_look_again),
 		cmocka_unit_test(a_newcomer_does_not_ask_outside_before_who_waits),
 		cmocka_unit_test(a_deadline_holds_for_room_outside_too),
+		cmocka_unit_test(a_budget_of_ours_is_held_at_every_layer),
 		cmocka_unit_test(half_a_budget_is_no_budget),
 	};
 

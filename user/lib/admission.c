@@ -198,6 +198,23 @@ int baro_collection_open(struct baro_admission *a, const char *name,
 	return 0;
 }
 
+int baro_collection_set_limits(struct baro_collection *c,
+			       const struct baro_collection_options *options)
+{
+	struct baro_admission *a = c->admission;
+	struct wakes wakes;
+
+	if (options->size != sizeof(*options))
+		return -EINVAL;
+	wakes_init(&wakes);
+	lock_take(&a->lock);
+	c->options = *options;
+	admission_apply_own(a, c);
+	queue_look(a, &wakes);
+	admission_unlock(a, &wakes);
+	return 0;
+}
+
 int baro_collection_close(struct baro_collection *c)
 {
 	struct baro_admission *a = c->admission;

@@ -101,6 +101,13 @@ int budget_open_tree(const char *name, uint64_t limit_bytes, uint32_t flags,
 /* Closes a whole tree. -EBUSY: something is reserved. */
 int budget_close_tree(struct baro_budget *top);
 
+/*
+ * A reservation whose holder keeps nothing but where the bytes were taken, a budget or its part on
+ * a node: for those who see to it themselves that each is given back once.
+ */
+int budget_hold(struct baro_budget *b, uint64_t bytes, struct baro_budget **ret_from);
+void budget_unhold(struct baro_budget *from, uint64_t bytes);
+
 /* ---- with the tree's lock held ---- */
 
 static inline void budget_lock(struct budget_tree *t)

@@ -120,11 +120,26 @@ int baro_budget_reserve_on(struct baro_budget *b, uint32_t node, uint64_t bytes,
 	return r < 0 ? r : reserve_from(b->shard[index], bytes, ret, ret_refusal);
 }
 
+int budget_hold(struct baro_budget *b, uint64_t bytes, struct baro_budget **ret_from)
+{
+	struct baro_reservation held;
+	int r = baro_budget_reserve(b, bytes, &held, NULL);
+
+	if (!r)
+		*ret_from = held.budget;
+	return r;
+}
+
 /* ---- what is held ---------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) int give(struct baro_budget *b, uint64_t bytes)
 {
 	return stripe_put_fast(&b->stripes, b->stripe, bytes) ? 0 : budget_return(b, bytes);
+}
+
+void budget_unhold(struct baro_budget *from, uint64_t bytes)
+{
+	give(from, bytes);
 }
 
 int baro_reservation_release(struct baro_reservation *r)
