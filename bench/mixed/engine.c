@@ -12,7 +12,6 @@
 
 #define INTERVAL_NS   (100 * NS_PER_MS)
 #define LATENCY_SHIFT 10 /* from 1 us on */
-#define HOLD_NS       (3 * NS_PER_S)
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -96,24 +95,6 @@ void engine_relief(struct engine *e, const char *name, uint32_t cost, uint32_t f
 		must(baro_relief_add(e->relief, &action, NULL), name);
 }
 
-/*
- * What was asked back must not be filled again at once, before it has gone to whom it was for: while
- * a request is open, and for a moment after it, the budget is what was used then less what was
- * asked for. In a transfer that is the target.
- */
-static uint64_t bound_by_request(struct engine *e, const struct baro_pressure *now, uint64_t now_ns)
-{
-	if (now->release_bytes) {
-		e->asked_down_to_bytes = now->usage_bytes > now->release_bytes
-					     ? now->usage_bytes - now->release_bytes
-					     : 0;
-		e->asked_until_ns = now_ns + HOLD_NS;
-	}
-	return now_ns < e->asked_until_ns && e->asked_down_to_bytes < now->budget_bytes
-		   ? e->asked_down_to_bytes
-		   : now->budget_bytes;
-}
-
 static void apply(struct engine *e)
 {
 	uint64_t now_ns = clock_now_ns();
@@ -128,7 +109,7 @@ static void apply(struct engine *e)
 		e->budget_least_bytes = now.budget_bytes;
 	if (now.budget_bytes > e->budget_most_bytes)
 		e->budget_most_bytes = now.budget_bytes;
-	now.budget_bytes = bound_by_request(e, &now, now_ns);
+	now.budget_bytes = baro_relief_budget(e->relief, &now, now_ns);
 	e->apply(e->self, &now, now_ns);
 }
 

@@ -39,7 +39,6 @@ struct engine {
 	struct baro_metrics *metrics;
 	uint32_t source_last; /* enum baro_source, at the last look */
 	uint64_t budget_first_bytes, budget_least_bytes, budget_most_bytes;
-	uint64_t asked_down_to_bytes, asked_until_ns;
 	pthread_t follower;
 	_Atomic bool ended;
 

@@ -67,6 +67,7 @@ struct baro_relief_options {
 	struct baro_client *client; /* told what is reclaimable and done; NULL: nobody is */
 	uint64_t settle_ns; /* between two passes for a level; 0: 1 s */
 	uint64_t relax_after_ns; /* how long a level must have been left; 0: 1 s */
+	uint64_t hold_ns; /* how long after a request baro_relief_budget() holds; 0: 3 s */
 };
 
 /* What an engine can do. At least one of release and engage is there. */
@@ -170,6 +171,15 @@ BARO_API int baro_relief_run(struct baro_relief *relief, const struct baro_press
  */
 BARO_API int baro_relief_follow(struct baro_relief *relief, uint64_t timeout_ns,
 				struct baro_relief_outcome *ret_outcome);
+
+/*
+ * What the engine may fill now: its budget, but while a request is open and hold_ns longer no more
+ * than what it used when it was asked, less what it was asked for. What was given back is then not
+ * filled again before it has gone to whom it was for. BARO_PAGE_NONE: no limit is known. The
+ * pressure is the latest, now_ns the time, CLOCK_MONOTONIC. A few nanoseconds, from any thread.
+ */
+BARO_API uint64_t baro_relief_budget(struct baro_relief *relief,
+				     const struct baro_pressure *pressure, uint64_t now_ns);
 
 /* The counts since it was made. */
 BARO_API void baro_relief_read(struct baro_relief *relief, struct baro_relief_counts *ret_counts);

@@ -477,6 +477,40 @@ static void levels_that_are_not_known_yet_are_emergencies(void **state)
 	baro_relief_free(r);
 }
 
+static void what_was_asked_back_is_not_filled_again_at_once(void **state)
+{
+	const struct baro_relief_options options = { .size = sizeof(options),
+						     .hold_ns = 5 * NS_PER_S };
+	struct baro_pressure calm = pressure(BARO_LEVEL_NORMAL, 0, 0), asked;
+	struct baro_relief *r;
+
+	assert_int_equal(baro_relief_new(&options, &r), 0);
+	assert_int_equal(baro_relief_budget(r, &calm, NS_PER_S), GIB);
+	asked = request(GIB / 4, 3 * NS_PER_S, NS_PER_S);
+	assert_int_equal(baro_relief_budget(r, &asked, NS_PER_S), GIB / 4 * 3);
+	/* shown again while the usage falls: it is the same request */
+	asked.usage_bytes = GIB / 8 * 7;
+	assert_int_equal(baro_relief_budget(r, &asked, 2 * NS_PER_S), GIB / 4 * 3);
+	/* half of it is done and not landed yet; then it is asked for more */
+	asked.release_bytes = GIB / 8;
+	asked.usage_bytes = GIB;
+	assert_int_equal(baro_relief_budget(r, &asked, 2 * NS_PER_S), GIB / 4 * 3);
+	asked.release_bytes = GIB / 2;
+	assert_int_equal(baro_relief_budget(r, &asked, 2 * NS_PER_S), GIB / 2);
+	/* over, and kept in mind; a budget that is lower counts all the same */
+	assert_int_equal(baro_relief_budget(r, &calm, 7 * NS_PER_S - 1), GIB / 2);
+	calm.budget_bytes = GIB / 4;
+	assert_int_equal(baro_relief_budget(r, &calm, 7 * NS_PER_S - 1), GIB / 4);
+	calm.budget_bytes = BARO_PAGE_NONE;
+	assert_int_equal(baro_relief_budget(r, &calm, 7 * NS_PER_S), BARO_PAGE_NONE);
+	/* the next request begins anew, and more than is used leaves nothing */
+	asked = request(GIB / 4, 10 * NS_PER_S, 8 * NS_PER_S);
+	assert_int_equal(baro_relief_budget(r, &asked, 8 * NS_PER_S), GIB / 4 * 3);
+	asked = request(2 * GIB, 20 * NS_PER_S, 18 * NS_PER_S);
+	assert_int_equal(baro_relief_budget(r, &asked, 18 * NS_PER_S), 0);
+	baro_relief_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +538,7 @@ int main(void)
 		cmocka_unit_test(engaging_and_relaxing_follow_the_level),
 		cmocka_unit_test(what_was_freed_is_relaxed_in_the_opposite_order),
 		cmocka_unit_test(a_daemon_that_is_gone_relaxes_everything),
+		cmocka_unit_test(what_was_asked_back_is_not_filled_again_at_once),
 		cmocka_unit_test(levels_that_are_not_known_yet_are_emergencies),
 	};
 

@@ -10,6 +10,8 @@
 #include "user/lib/options.h"
 #include "user/lib/relief_internal.h"
 
+#define HOLD_NS (3 * LIB_NS_PER_S)
+
 int baro_relief_new(const struct baro_relief_options *options, struct baro_relief **ret_relief)
 {
 	struct baro_relief_options o;
@@ -26,6 +28,7 @@ int baro_relief_new(const struct baro_relief_options *options, struct baro_relie
 	r->client = o.client;
 	r->settle_ns = o.settle_ns ? o.settle_ns : LIB_NS_PER_S;
 	r->relax_after_ns = o.relax_after_ns ? o.relax_after_ns : LIB_NS_PER_S;
+	r->hold_ns = o.hold_ns ? o.hold_ns : HOLD_NS;
 	r->again_ns = BARO_PAGE_NONE;
 	*ret_relief = r;
 	return 0;
@@ -238,4 +241,37 @@ int baro_relief_follow(struct baro_relief *r, uint64_t timeout_ns,
 		error = baro_relief_run(r, &r->seen, now_ns, ret_outcome);
 	end_following(r);
 	return error;
+}
+
+/* ---- what may be filled ---------------------------------------------------------------------- */
+
+/* A request that is shown again is the same one, which the usage has followed down since. One that
+ * changes while it is open never leaves more: what was freed of it may not have landed yet. */
+static void hold_down(struct hold *h, const struct baro_pressure *p)
+{
+	uint64_t left_bytes =
+	    p->usage_bytes > p->release_bytes ? p->usage_bytes - p->release_bytes : 0;
+
+	if (p->release_by_ns != h->release_by_ns)
+		h->down_to_bytes = left_bytes;
+	else if (p->release_bytes != h->release_bytes && left_bytes < h->down_to_bytes)
+		h->down_to_bytes = left_bytes;
+}
+
+uint64_t baro_relief_budget(struct baro_relief *r, const struct baro_pressure *p, uint64_t now_ns)
+{
+	uint64_t budget_bytes = p->budget_bytes;
+	struct hold *h = &r->hold;
+
+	pthread_mutex_lock(&r->lock);
+	if (p->release_bytes) {
+		hold_down(h, p);
+		h->release_bytes = p->release_bytes;
+		h->release_by_ns = p->release_by_ns;
+		h->until_ns = lib_add(now_ns, r->hold_ns);
+	}
+	if (now_ns < h->until_ns && h->down_to_bytes < budget_bytes)
+		budget_bytes = h->down_to_bytes;
+	pthread_mutex_unlock(&r->lock);
+	return budget_bytes;
 }

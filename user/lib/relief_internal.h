@@ -28,6 +28,12 @@ struct request {
 	bool open; /* not yet answered */
 };
 
+/* What a request left the engine, for as long as that is kept in mind; with the lock held. */
+struct hold {
+	uint64_t release_bytes, release_by_ns; /* of the request, as last seen */
+	uint64_t down_to_bytes, until_ns;
+};
+
 /* The last pass for a level. */
 struct pass {
 	uint64_t at_ns; /* 0: none at this level */
@@ -48,6 +54,8 @@ struct baro_relief {
 	bool running, following;
 	pthread_t runner; /* while running */
 	struct baro_relief_counts counts;
+	uint64_t hold_ns;
+	struct hold hold;
 
 	/* of the running thread, or of whoever creates and frees */
 	struct baro_client *client;
