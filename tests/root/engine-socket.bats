@@ -56,25 +56,29 @@ hears() { # hears ENGINE JQ VALUE
 	CONF
 	start_daemon
 	cat >"$dir/consumer.py" <<-'PYTHON'
-		import base64, os, select, sys, threading
+		import base64, mmap, os, random, select, sys, threading
 		fd = os.open(os.environ["MEMORY_PRESSURE_WATCH"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 		os.write(fd, base64.b64decode(os.environ["MEMORY_PRESSURE_WRITE"]))
 		poll = select.poll()
 		poll.register(fd, select.POLLPRI)
-		def write():
-		    block = bytes(1 << 20)
+		# a little more than fits, read again and again: how fast the disk is makes no difference
+		def read():
+		    with open(sys.argv[1], "rb") as f:
+		        pages = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+		    pages.madvise(mmap.MADV_RANDOM)
 		    while True:
-		        with open(sys.argv[1], "wb") as f:
-		            for _ in range(128):
-		                f.write(block)
-		threading.Thread(target=write, daemon=True).start()
-		event = poll.poll(30000)
+		        pages[random.randrange(0, len(pages), 4096)]
+		threading.Thread(target=read, daemon=True).start()
+		event = poll.poll(60000)
 		print("pressure" if event and event[0][1] & select.POLLPRI else "silence", flush=True)
 		os._exit(0)
 	PYTHON
 	chmod 644 "$dir/consumer.py"
-	install -o nobody -m 644 /dev/null "$dir/written"
+	dd if=/dev/urandom of="$dir/read" bs=1M count=40 status=none
+	sync "$dir/read"
+	chmod 644 "$dir/read"
+	dd of="$dir/read" oflag=nocache conv=notrunc,fdatasync count=0 status=none
 	"$build/barostat" --socket "$sock" run --engine a --user nobody -- \
-		/usr/bin/python3 "$dir/consumer.py" "$dir/written" >"$dir/heard" 3>&-
+		/usr/bin/python3 "$dir/consumer.py" "$dir/read" >"$dir/heard" 3>&-
 	[ "$(cat "$dir/heard")" = pressure ]
 }
