@@ -319,6 +319,50 @@ static void a_starved_heap_asks_for_more_and_more(void **state)
 	assert_true(b.e.memory.anon_step_bytes <= CEILING / 4);
 }
 
+/*
+ * One task that works all the time. Its CPU time is read each second, and once in between on a tick
+ * that came early: a second of it within milliseconds is not a hundred tasks, and none for nine
+ * ticks is no rest.
+ */
+static void cpu_time_that_is_read_rarely_counts_for_the_time_since(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+	uint64_t cpu_ns = 0;
+
+	b.s.cpu_at_ns = b.e.last.cpu_at_ns = b.now_ns;
+	for (int i = 1; i <= 200; i++) {
+		if (i % 10 == 5) {
+			b.s.cpu_ns = cpu_ns + 15 * LAW_MS;
+			b.s.cpu_at_ns = b.now_ns + 15 * LAW_MS;
+			tick(&b, 15 * LAW_MS);
+			cpu_ns += 15 * LAW_MS;
+		}
+		cpu_ns += 100 * LAW_MS;
+		if (i % 10 == 0) {
+			b.s.cpu_ns = cpu_ns;
+			b.s.cpu_at_ns = b.now_ns + 100 * LAW_MS;
+		}
+		tick(&b, 100 * LAW_MS);
+		if (i < 10)
+			continue;
+		near(b.e.memory.parallelism_16, 1 << 16, 5);
+		near(b.e.memory.kappa, LAW_ONE, 5);
+	}
+}
+
+/* The kernel accounts CPU time by its clock tick: what comes within a millisecond says nothing. */
+static void cpu_time_is_not_judged_by_milliseconds(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+
+	for (uint64_t ms = 1; ms <= 5000; ms++) {
+		b.s.cpu_ns += ms % 4 == 0 ? 4 * LAW_MS : 0;
+		tick(&b, LAW_MS);
+	}
+	near(b.e.memory.parallelism_16, 1 << 16, 5);
+	near(b.e.memory.kappa, LAW_ONE, 5);
+}
+
 static void shared_buffers_do_not_hide_the_page_cache(void **state)
 {
 	struct bench b = begin(ALL, 256 * MIB);
@@ -410,6 +454,8 @@ int main(void)
 		cmocka_unit_test(a_busy_engine_that_hits_forgets_by_halves),
 		cmocka_unit_test(evictions_without_reuse_are_a_stream),
 		cmocka_unit_test(a_starved_heap_asks_for_more_and_more),
+		cmocka_unit_test(cpu_time_that_is_read_rarely_counts_for_the_time_since),
+		cmocka_unit_test(cpu_time_is_not_judged_by_milliseconds),
 		cmocka_unit_test(shared_buffers_do_not_hide_the_page_cache),
 		cmocka_unit_test(growth_towards_the_limit_is_told_in_time),
 		cmocka_unit_test(another_ceiling_starts_the_curve_anew),

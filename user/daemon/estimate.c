@@ -14,6 +14,7 @@
 #define TAU_PARALLELISM_NS (16 * LAW_S)
 #define TAU_SAMPLES_NS     (3750 * LAW_MS)
 #define TAU_INFLOW_PEAK_NS (600 * LAW_S)
+#define WORK_MAX_NS        (1000 * LAW_S)
 #define RATE_SHIFT         12
 #define STALL_SHARE_MAX    (LAW_ONE * 98 / 100)
 #define KAPPA_MIN          (LAW_ONE / 500)
@@ -38,6 +39,7 @@ struct interval {
 	uint64_t psi_memory_ns, psi_io_ns; /* wall time; io: the part that refaults explain */
 	uint64_t psi_some_ns; /* memory, some */
 	uint64_t cpu_ns;
+	bool cpu_read; /* cpu_ns is news, not the last sample's */
 };
 
 static bool has(const struct interval *iv, uint32_t bit)
@@ -121,8 +123,10 @@ static void interval_measure(struct law_memory *m, const struct law_sample *was,
 		full = law_delta(is->psi_io_full_ns, was->psi_io_full_ns);
 		iv.psi_io_ns = psi_spread(&m->psi_carry_io_ns, psi_mean(some, full), dt_ns);
 	}
-	if (has(&iv, LAW_VALID_CPU))
+	if (has(&iv, LAW_VALID_CPU)) {
 		iv.cpu_ns = law_delta(is->cpu_ns, was->cpu_ns);
+		iv.cpu_read = is->cpu_at_ns == 0 || is->cpu_at_ns != was->cpu_at_ns;
+	}
 	*ret = iv;
 }
 
@@ -171,17 +175,32 @@ static void rates_update(struct law_estimate *e, const struct interval *iv)
 	m->inflow_peak_per_s = law_ewma(m->inflow_peak_per_s, inflow, law_alpha(iv->dt_ns, tau));
 }
 
-/* The most tasks that ran or waited at once, slowly forgotten: what a stall is a share of. */
-static void parallelism_update(struct law_memory *m, const struct interval *iv)
+/*
+ * Adds the interval to what is known since CPU time was last read. True: there is enough to tell
+ * how busy the engine is. CPU time comes later than the rest where reading it costs more than it is
+ * worth, then for all the time since; and a few milliseconds of it are as coarse as the kernel's
+ * clock tick.
+ */
+static bool work_gather(struct law_memory *m, const struct interval *iv)
 {
-	uint64_t tasks = law_fraction(iv->cpu_ns + iv->wait_ns, iv->dt_ns) >> (LAW_ONE_SHIFT - 16);
+	m->work_dt_ns += law_min(iv->dt_ns, WORK_MAX_NS);
+	m->work_wait_ns += law_min(iv->wait_ns, WORK_MAX_NS);
+	m->work_cpu_ns += law_min(iv->cpu_ns, WORK_MAX_NS);
+	return m->work_dt_ns >= LAW_FOLD_NS && (iv->cpu_read || !has(iv, LAW_VALID_CPU));
+}
+
+/* The most tasks that ran or waited at once, slowly forgotten: what a stall is a share of. */
+static void parallelism_update(struct law_memory *m)
+{
+	uint64_t tasks =
+	    law_fraction(m->work_cpu_ns + m->work_wait_ns, m->work_dt_ns) >> (LAW_ONE_SHIFT - 16);
 
 	tasks = law_max(tasks, 1 << 16);
 	if (tasks >= m->parallelism_16)
 		m->parallelism_16 = tasks;
 	else
-		m->parallelism_16 =
-		    law_ewma(m->parallelism_16, tasks, law_alpha(iv->dt_ns, TAU_PARALLELISM_NS));
+		m->parallelism_16 = law_ewma(m->parallelism_16, tasks,
+					     law_alpha(m->work_dt_ns, TAU_PARALLELISM_NS));
 }
 
 /* Evicting, or reading back, enough for it to matter. */
@@ -244,17 +263,30 @@ static void cost_update(struct law_estimate *e)
 static void kappa_update(struct law_estimate *e, const struct interval *iv)
 {
 	struct law_memory *m = &e->memory;
-	uint64_t free_share = law_max(LAW_ONE - m->interval_stall, LAW_ONE / 50);
-	uint64_t cpu = law_fraction(iv->cpu_ns, iv->dt_ns);
+	uint64_t stall = law_fraction(m->work_cure_ns, m->work_dt_ns);
+	uint64_t free_share = law_max(law_less(LAW_ONE, stall), LAW_ONE / 50);
+	uint64_t cpu = law_fraction(m->work_cpu_ns, m->work_dt_ns);
 
 	m->kappa_now = LAW_ONE;
 	if (has(iv, LAW_VALID_CPU)) {
 		cpu = law_min(cpu << 16, 1ull << 52) / m->parallelism_16;
 		m->kappa_now = law_min((cpu << LAW_ONE_SHIFT) / free_share, LAW_ONE);
 	}
-	m->kappa = law_ewma(m->kappa, m->kappa_now, law_alpha(iv->dt_ns, TAU_KAPPA_NS));
+	m->kappa = law_ewma(m->kappa, m->kappa_now, law_alpha(m->work_dt_ns, TAU_KAPPA_NS));
 	m->kappa = law_max(m->kappa, KAPPA_MIN);
 	e->busy_ppm = (m->kappa * LAW_PPM) >> LAW_ONE_SHIFT;
+}
+
+/* How busy it is, once that can be told; until then it is what it was. */
+static void work_update(struct law_estimate *e, const struct interval *iv, bool enough)
+{
+	struct law_memory *m = &e->memory;
+
+	m->work_cure_ns += law_part(law_min(iv->dt_ns, WORK_MAX_NS), m->interval_stall << 12);
+	if (!enough)
+		return;
+	kappa_update(e, iv);
+	m->work_dt_ns = m->work_cpu_ns = m->work_wait_ns = m->work_cure_ns = 0;
 }
 
 static int64_t velocity_of(uint64_t is, uint64_t was, uint64_t dt_ns)
@@ -371,6 +403,7 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 {
 	struct interval iv;
 	uint64_t dt_ns;
+	bool enough;
 
 	if (e->updates == 0 || now_ns < e->updated_ns ||
 	    e->bucket_bytes != law_bucket_bytes(params->ceiling_bytes)) {
@@ -386,11 +419,13 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 	interval_measure(&e->memory, &e->last, sample, dt_ns, &iv);
 	rates_update(e, &iv);
 	faults_update(e, &iv, sample);
-	parallelism_update(&e->memory, &iv);
+	enough = work_gather(&e->memory, &iv);
+	if (enough)
+		parallelism_update(&e->memory);
 	heap_update(e, sample);
 	stall_update(e, &iv);
 	cost_update(e);
-	kappa_update(e, &iv);
+	work_update(e, &iv, enough);
 	usage_update(e, &iv, sample, limit_bytes);
 	e->memory.fold_samples += iv.samples;
 	e->memory.fold_evictions += iv.evictions;

@@ -88,6 +88,7 @@ struct law_sample {
 	uint64_t evictions, ghost_refaults, ghost_unknown; /* see bpf/wire.h */
 	uint64_t distance[DISTANCE_BINS];
 	uint64_t cpu_ns; /* CPU time of the engine's tasks */
+	uint64_t cpu_at_ns; /* when that was read; 0: with the rest of the sample */
 	uint64_t limit_hits; /* memory.events high + max, v1 failcnt */
 	uint64_t oom_kills;
 	struct law_demand demand;
@@ -133,7 +134,9 @@ struct law_memory {
 	uint64_t refault_stall; /* EWMA: share of task time that waits for what memory would cure */
 	uint64_t interval_stall; /* the same, last interval */
 	uint64_t kappa; /* busy_ppm with more digits */
-	uint64_t kappa_now; /* last interval */
+	uint64_t kappa_now; /* when CPU time was last read */
+	/* since then: time, CPU time, time waited by all tasks, and what of dt memory would cure */
+	uint64_t work_dt_ns, work_cpu_ns, work_wait_ns, work_cure_ns;
 	uint64_t psi_carry_memory_ns,
 	    psi_carry_io_ns; /* PSI totals come in lumps; see estimate.c */
 	uint64_t samples_per_s_8; /* EWMA of sampled refaults, 24.8 */

@@ -196,8 +196,10 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 			s->oom_kills = max_u64(s->oom_kills, events.oom_kill);
 		}
 	}
-	if (cg_node_cpu(e->node, &s->cpu_ns) == 0)
+	if (cg_node_cpu(e->node, &s->cpu_ns) == 0) {
+		s->cpu_at_ns = now_ns;
 		s->valid |= LAW_VALID_CPU;
+	}
 	note_strain(e, before, s, now_ns);
 	read_pressure(e, s, now_ns);
 	return 0;
