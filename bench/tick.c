@@ -5,9 +5,13 @@
  * stages; both sides interleaved round by round, medians of the thread's CPU time. Root.
  *
  *	build/bench/tick [--json] [--rounds N] [ENGINES...]
+ *
+ * Each number of engines is measured with all of them at rest, with a tenth and with all of them at
+ * work: a process in each that is at work gets and gives back memory between any two ticks.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +28,10 @@
 #include "user/common/log.h"
 #include "user/daemon/daemon.h"
 
-#define ROUNDS 200
+#define ROUNDS     200
+#define WORK_BYTES (32u << 12) /* of an engine at work, between two ticks */
+
+static const unsigned int busy_percent[] = { 0, 10, 100 };
 
 enum stage { SAMPLE, ESTIMATE, DECIDE, ACT, PUBLISH, WHOLE, BY_FILES, STAGES };
 
@@ -126,7 +134,40 @@ static int write_config(const char *path, unsigned int engines)
 	return fclose(f);
 }
 
-static pid_t resident;
+/* The processes in the engines: whoever is at work does it once each time `round` moves on. */
+static struct herd {
+	uint32_t round, done;
+} * herd;
+static pid_t resident[CONFIG_ENGINES_MAX];
+static unsigned int residents, at_work;
+
+static void work_for_ever(void)
+{
+	char *memory =
+	    mmap(NULL, WORK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t seen = __atomic_load_n(&herd->round, __ATOMIC_ACQUIRE);
+
+	raise(SIGSTOP);
+	while (memory != MAP_FAILED) {
+		syscall(SYS_futex, &herd->round, FUTEX_WAIT, seen, NULL, NULL, 0);
+		if (__atomic_load_n(&herd->round, __ATOMIC_ACQUIRE) == seen)
+			continue;
+		seen++;
+		for (size_t i = 0; i < WORK_BYTES; i += 4096)
+			memory[i] = 1;
+		madvise(memory, WORK_BYTES, MADV_DONTNEED);
+		__atomic_fetch_add(&herd->done, 1, __ATOMIC_RELEASE);
+	}
+}
+
+static void everybody_works(void)
+{
+	herd->done = 0;
+	__atomic_fetch_add(&herd->round, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &herd->round, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	while (__atomic_load_n(&herd->done, __ATOMIC_ACQUIRE) < at_work)
+		usleep(1000);
+}
 
 /* Touches memory of every kind, in amounts that tell the kinds apart. */
 static void touch_all_kinds(const char *file)
@@ -145,40 +186,69 @@ static void touch_all_kinds(const char *file)
 		a[i] = m[i];
 }
 
-/* Some cache in every cgroup and a process in the first, as in real life. */
-static void populate(struct daemon *d)
+/* A process in the engine: leaves some cache behind, and stays if it is the first or at work. */
+static pid_t inhabit(struct daemon *d, const struct engine *e, bool works)
 {
-	char path[sizeof(dir) + 32];
 	static char data[128 * 1024];
+	char path[sizeof(dir) + 32];
+	pid_t pid = fork();
+	int fd;
 
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	cg_attach(d->backend, e->conf->cgroup, getpid());
+	snprintf(path, sizeof(path), "%s/data.%u", dir, e->slot);
+	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	memset(data, (int)e->slot, sizeof(data));
+	if (fd < 0 || write(fd, data, sizeof(data)) < 0)
+		_exit(1);
+	close(fd);
+	if (e->slot == 0)
+		touch_all_kinds(path);
+	if (works)
+		work_for_ever();
+	if (e->slot == 0) {
+		raise(SIGSTOP);
+		pause();
+	}
+	_exit(0);
+}
+
+/* Those at work lie evenly between the others. */
+static void populate(struct daemon *d, unsigned int percent)
+{
+	unsigned int n = 0;
+
+	residents = at_work = 0;
 	for_each_engine (d, e) {
-		pid_t pid = fork();
+		bool works = (n + 1) * percent / 100 > n * percent / 100;
+		pid_t pid = inhabit(d, e, works);
+		int status;
 
-		snprintf(path, sizeof(path), "%s/data.%u", dir, e->slot);
-		if (pid == 0) {
-			int fd;
-
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			cg_attach(d->backend, e->conf->cgroup, getpid());
-			fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-			memset(data, (int)e->slot, sizeof(data));
-			if (fd < 0 || write(fd, data, sizeof(data)) < 0)
-				_exit(1);
-			if (e->slot == 0) {
-				touch_all_kinds(path);
-				raise(SIGSTOP);
-				pause();
-			}
-			_exit(0);
-		}
-		if (pid > 0)
-			waitpid(pid, NULL, e->slot == 0 ? WUNTRACED : 0);
-		if (e->slot == 0)
-			resident = pid;
+		n++;
+		if (pid <= 0)
+			continue;
+		waitpid(pid, &status, WUNTRACED);
+		if (!WIFSTOPPED(status))
+			continue;
+		resident[residents++] = pid;
+		at_work += works;
+		if (works)
+			kill(pid, SIGCONT);
 	}
 }
 
-static int open_daemon(struct daemon *d, unsigned int engines)
+static void depopulate(void)
+{
+	for (unsigned int i = 0; i < residents; i++) {
+		kill(resident[i], SIGKILL);
+		waitpid(resident[i], NULL, 0);
+	}
+	residents = 0;
+}
+
+static int open_daemon(struct daemon *d, unsigned int engines, unsigned int percent)
 {
 	struct cg_options options = { .size = sizeof(options) };
 	static char path[sizeof(dir) + 16];
@@ -204,7 +274,7 @@ static int open_daemon(struct daemon *d, unsigned int engines)
 	r = daemon_init(d);
 	if (r == 0) {
 		daemon_tick(d, LAW_NO_ENGINE); /* makes the cgroups */
-		populate(d);
+		populate(d, percent);
 	}
 	return r;
 }
@@ -218,10 +288,7 @@ static void close_daemon(struct daemon *d)
 		snprintf(path, sizeof(path), "%s/data.%u", dir, i);
 		unlink(path);
 	}
-	if (resident > 0) {
-		kill(resident, SIGKILL);
-		waitpid(resident, NULL, 0);
-	}
+	depopulate();
 	daemon_fini(d);
 	cg_backend_close(d->backend);
 	config_free(d->config);
@@ -234,12 +301,12 @@ static void close_daemon(struct daemon *d)
 static void print_row(unsigned int engines, const uint64_t m[STAGES], bool json, bool first)
 {
 	if (json) {
-		printf("%s{\"engines\":%u", first ? "" : ",", engines);
+		printf("%s{\"engines\":%u,\"at_work\":%u", first ? "" : ",", engines, at_work);
 		for (int s = 0; s < STAGES; s++)
 			printf(",\"%s_ns\":%llu", stage_name[s], (unsigned long long)m[s]);
 		printf("}");
 	} else {
-		printf("%8u", engines);
+		printf("%8u %8u", engines, at_work);
 		for (int s = 0; s < BY_FILES; s++)
 			printf(" %9.1f", (double)m[s] / 1e3);
 		printf(" %15.1f %9.2f %11.1fx\n", (double)m[BY_FILES] / 1e3,
@@ -248,11 +315,12 @@ static void print_row(unsigned int engines, const uint64_t m[STAGES], bool json,
 	fflush(stdout);
 }
 
-static int bench(unsigned int engines, unsigned int rounds, bool json, bool first)
+static int bench(unsigned int engines, unsigned int percent, unsigned int rounds, bool json,
+		 bool first)
 {
 	static struct daemon d;
 	uint64_t *t[STAGES], m[STAGES], one[STAGES];
-	int r = open_daemon(&d, engines);
+	int r = open_daemon(&d, engines, percent);
 
 	if (r < 0) {
 		fprintf(stderr, "tick: %s\n", strerror(-r));
@@ -263,6 +331,7 @@ static int bench(unsigned int engines, unsigned int rounds, bool json, bool firs
 	for (int s = 0; s < STAGES; s++)
 		t[s] = calloc(rounds, sizeof(uint64_t));
 	for (unsigned int i = 0; i < rounds; i++) {
+		everybody_works();
 		one_round(&d, one);
 		for (int s = 0; s < STAGES; s++)
 			t[s][i] = one[s];
@@ -299,16 +368,21 @@ int main(int argc, char **argv)
 		n = given;
 	if (!mkdtemp(dir))
 		return 1;
+	herd = mmap(NULL, sizeof(*herd), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (herd == MAP_FAILED)
+		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	if (json)
 		printf("{\"bench\":\"tick\",\"rounds\":%u,\"rows\":[", rounds);
 	else
 		printf(
-		    "us of CPU time, median of %u rounds\n%8s %9s %9s %9s %9s %9s %9s %15s %9s %12s\n",
-		    rounds, "engines", "sample", "estimate", "decide", "act", "publish", "tick",
-		    "open/read/close", "us/engine", "files:sample");
-	for (unsigned int i = 0; i < n && r == 0; i++)
-		r = bench(counts[i], rounds, json, i == 0);
+		    "us of CPU time, median of %u rounds\n%8s %8s %9s %9s %9s %9s %9s %9s %15s %9s %12s\n",
+		    rounds, "engines", "at work", "sample", "estimate", "decide", "act", "publish",
+		    "tick", "open/read/close", "us/engine", "files:sample");
+	for (unsigned int i = 0; i < n * 3 && r == 0; i++)
+		/* a tenth of a few is none */
+		if (counts[i / 3] * busy_percent[i % 3] >= 100 || i % 3 == 0)
+			r = bench(counts[i / 3], busy_percent[i % 3], rounds, json, i == 0);
 	if (json)
 		printf("]}\n");
 	rmdir(dir);
