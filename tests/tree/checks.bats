@@ -152,6 +152,23 @@ compile() { # compile NAME < source
 	[ "$status" -eq 1 ]
 }
 
+@test "check fails a fuzz program that fails, was not built, or has nothing to eat" {
+	mkdir -p programs corpora/{good,bad,missing}.corpus corpora/hungry.corpus
+	touch corpora/fuzz_{good,bad,missing,hungry}.c corpora/{good,bad,missing}.corpus/one
+	printf '#!/bin/sh\n[ "$1" = -runs=0 ] && [ -e "$3/one" ]\n' | tee programs/fuzz_hungry >programs/fuzz_good
+	printf '#!/bin/sh\necho broken: all of it; exit 77\n' >programs/fuzz_bad
+	chmod +x programs/*
+	run "$top/scripts/check.d/fuzz" programs corpora
+	echo "$output"
+	[ "$status" -eq 1 ]
+	[ "${lines[0]}" = 1..4 ]
+	[ "$(grep '^ok' <<<"$output")" = "ok 2 fuzz_good eats its corpus" ]
+	[ "$(grep -c '^not ok' <<<"$output")" = 3 ]
+	[[ $output == *"not ok 1 fuzz_bad eats its corpus"$'\n'"# broken: all of it"* ]]
+	rm corpora/fuzz_{bad,missing,hungry}.c
+	"$top/scripts/check.d/fuzz" programs corpora
+}
+
 @test "check fails a file during which the kernel complained" {
 	mkdir bin
 	cat >bin/dmesg <<-'END'
