@@ -113,6 +113,23 @@ compile() { # compile NAME < source
 	"$top/scripts/check-headers" include
 }
 
+@test "check-header-examples refuses an example that does not compile, and a header without one" {
+	echo 'int row; void *memory(void);' >stub.h
+	while IFS='|' read -r why example; do
+		printf '/* SPDX */\n/*\n * Words.\n *\n%b\n */\nint baro_x(int a);\n' "$example" >include/barostat/x.h
+		run "$top/scripts/check-header-examples" stub.h include
+		[ "$status" -eq 1 ] || { echo "passed: $example"; return 1; }
+		[[ $output == *"include/barostat/x.h"*"$why"* ]] || { echo "$output"; return 1; }
+	done <<-'CASES'
+		:6:|of two lines:\n *\tbaro_y(row);
+		invalid conversion| *\tint *p = memory();
+		no example| * and nothing else
+	CASES
+	printf '/* SPDX */\n/*\n *\tbaro_x(row);\n *\t...\n *\n *\tbaro_x(1);\n * A table:\n *\n *\ta -> b\n */\nint baro_x(int a);\n' >include/barostat/x.h
+	sed -i '1i #include <barostat/x.h>' stub.h
+	"$top/scripts/check-header-examples" stub.h include
+}
+
 @test "check counts what passes, fails and is skipped" {
 	printf 'host | needs *\n' >expected
 	CHECK_FILE_SECONDS=20 "$top/scripts/check.d/run" out/unit@host good -- printf '1..3\nok 1 a\nok 2 b # skip needs luck\nok 3 c\n'
