@@ -117,7 +117,7 @@ jemalloc     := $(shell $(CC) -print-file-name=libjemalloc_pic.a)
 api_man	     := $(BUILD)/man3/made
 arena_libs   := -lnuma -lpthread -lm -ldl
 
-.PHONY: all fuzz check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-lib bench-law \
+.PHONY: all fuzz fuzz-programs check check-fast check-unit check-cli check-root check-vm check-san check-tree demo bench bench-lib bench-law \
 	install uninstall clean help format format-check tidy tests unit-tests bootstrap
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -276,23 +276,32 @@ $(bench_mixed): $(call obj,$(wildcard bench/mixed/*.c)) $(BUILD)/libbarostat.a
 
 # Any bytes as input (clang's libFuzzer, the address and undefined sanitizers).
 FUZZ_SECONDS ?= 60
+fuzz_san     := -fno-sanitize-recover=all -fsanitize=address,undefined
 fuzz_bin     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(BUILD)/fuzz/fuzz_config: $(wildcard user/daemon/config*.c) user/common/ini_lines.c user/common/units.c \
-	user/common/suggest.c
-$(BUILD)/fuzz/fuzz_scenario: $(addprefix user/sim/,scenario.c keys.c values.c) user/daemon/law_names.c \
-	$(addprefix user/common/,ini_lines.c io.c units.c suggest.c)
-$(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
-$(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
-$(BUILD)/fuzz/fuzz_demand: user/daemon/demand.c user/daemon/demand_metrics.c $(wildcard user/lib/*.c)
-$(BUILD)/fuzz/fuzz_env: $(wildcard user/lib/pool*.c)
-$(BUILD)/fuzz/fuzz_manifest: $(wildcard user/lib/registry*.c) user/lib/percpu.c
-$(BUILD)/fuzz/fuzz_trace: user/daemon/trace.c user/cli/replay.c user/cli/replay_compare.c \
-	$(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
-$(BUILD)/fuzz/%: tests/fuzz/%.c
+fuzz_obj      = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(1))
+# files of the library, but those that put an object among the metrics
+fuzz_lib      = $(filter-out %_metrics.c,$(wildcard user/lib/$(1)*.c))
+$(BUILD)/fuzz/fuzz_config: $(call fuzz_obj,$(wildcard user/daemon/config*.c) user/common/ini_lines.c \
+	user/common/units.c user/common/suggest.c)
+$(BUILD)/fuzz/fuzz_scenario: $(call fuzz_obj,$(addprefix user/sim/,scenario.c keys.c values.c) user/daemon/law_names.c \
+	$(addprefix user/common/,ini_lines.c io.c units.c suggest.c))
+$(BUILD)/fuzz/fuzz_page: $(call fuzz_obj,$(call fuzz_lib,page))
+$(BUILD)/fuzz/fuzz_cgroup: $(call fuzz_obj,cgroup/parse.c)
+$(BUILD)/fuzz/fuzz_demand: $(call fuzz_obj,user/daemon/demand.c user/daemon/demand_metrics.c $(wildcard user/lib/*.c))
+$(BUILD)/fuzz/fuzz_env: $(call fuzz_obj,$(call fuzz_lib,pool))
+$(BUILD)/fuzz/fuzz_manifest: $(call fuzz_obj,$(call fuzz_lib,registry) user/lib/percpu.c)
+$(BUILD)/fuzz/fuzz_trace: $(call fuzz_obj,user/daemon/trace.c user/cli/replay.c user/cli/replay_compare.c \
+	$(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c))
+$(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$<)
-	$(Q)$(CLANG) $(cppflags) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $(filter %.c,$^) -linih -ljansson -lm
+	$(call say,CC,$< (fuzz))
+	$(Q)$(CLANG) $(cppflags) -std=gnu11 -O1 -g $(fuzz_san),fuzzer-no-link $(deps) -c $< -o $@
+
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o
+	$(call say,FUZZ,$@)
+	$(Q)$(CLANG) $(fuzz_san),fuzzer -o $@ $^ -linih -ljansson -lm
+
+fuzz-programs: $(fuzz_bin)
 
 fuzz: $(fuzz_bin) ## any bytes as input, FUZZ_SECONDS= for each program (clang)
 	@for f in $(fuzz_bin); do \

@@ -8,6 +8,16 @@
  * page; the connection only says that it lives. <barostat/client.h> does all this;
  * docs/demand-protocol.md is the same byte by byte, for other languages.
  *
+ *	struct baro_demand *mine;	// the second descriptor, mapped shared and writable
+ *	struct baro_welcome hello;
+ *
+ *	if (receive(connection, &hello, sizeof(hello), &mine) == 0 &&
+ *	    hello.magic == BARO_WELCOME_MAGIC && hello.abi_major == BARO_DEMAND_ABI_MAJOR &&
+ *	    !hello.error && mine->magic == BARO_DEMAND_MAGIC) {
+ *		__atomic_store_n(&mine->reclaimable_bytes, cache_bytes(), __ATOMIC_RELAXED);
+ *		__atomic_store_n(&mine->heartbeat_ns, now_ns, __ATOMIC_RELEASE); // every few seconds
+ *	}
+ *
  * Units: bytes, ns of CLOCK_MONOTONIC. The daemon trusts nothing of this: it copies the page once a
  * tick, checks every value against what it knows itself, and ignores what cannot be true.
  */

@@ -5,8 +5,8 @@
  *
  *	static uint64_t hits;
  *	const struct baro_metric m = { .size = sizeof(m), .name = "mydb_hits_total",
- *				       .help = "Reads that hit the cache.", .owner = &hits,
- *				       .kind = BARO_METRIC_COUNTER, .value = &hits };
+ *				       .help = "Reads that hit the cache.", .kind = BARO_METRIC_COUNTER,
+ *				       .value = &hits, .owner = &hits };
  *
  *	baro_metrics_new(&metrics);
  *	baro_metrics_add(metrics, &m);

@@ -3,11 +3,11 @@
  * From pressure to action: the engine registers what it can do when memory presses, and one call
  * does as much of it as is needed, cheapest first.
  *
- *	static int64_t shrink(void *cache, uint64_t want_bytes, uint64_t deadline_ns);
- *	static uint64_t held(void *cache);
+ *	int64_t shrink(void *cache, uint64_t want_bytes, uint64_t deadline_ns);
+ *	uint64_t held(void *cache);
  *	struct baro_relief_action a = { .size = sizeof(a), .name = "cache", .cost = 10,
- *					.from_level = BARO_LEVEL_WARNING, .arg = cache,
- *					.available = held, .release = shrink };
+ *					.from_level = BARO_LEVEL_WARNING, .available = held,
+ *					.release = shrink, .arg = cache };
  *
  *	if (baro_relief_new(&options, &relief) == 0 &&	// .size and .client are set in options
  *	    baro_relief_add(relief, &a, NULL) == 0)

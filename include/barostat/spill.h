@@ -6,7 +6,7 @@
  *	struct baro_spill spill;	// of this thread
  *
  *	baro_spill_init(&spill, NULL);
- *	for (each row) {
+ *	while (next_row()) {
  *		switch (baro_spill_by_use(&spill, sorter_bytes, budget_bytes)) {
  *		case BARO_SPILL_OUT:  write_runs(baro_spill_excess(&spill, sorter_bytes)); break;
  *		case BARO_SPILL_BACK: read_runs(baro_spill_room(&spill, sorter_bytes)); break;

@@ -113,6 +113,23 @@ compile() { # compile NAME < source
 	"$top/scripts/check-headers" include
 }
 
+@test "check-header-examples refuses an example that does not compile, and a header without one" {
+	echo 'int row; void *memory(void);' >stub.h
+	while IFS='|' read -r why example; do
+		printf '/* SPDX */\n/*\n * Words.\n *\n%b\n */\nint baro_x(int a);\n' "$example" >include/barostat/x.h
+		run "$top/scripts/check-header-examples" stub.h include
+		[ "$status" -eq 1 ] || { echo "passed: $example"; return 1; }
+		[[ $output == *"include/barostat/x.h"*"$why"* ]] || { echo "$output"; return 1; }
+	done <<-'CASES'
+		:6:|of two lines:\n *\tbaro_y(row);
+		invalid conversion| *\tint *p = memory();
+		no example| * and nothing else
+	CASES
+	printf '/* SPDX */\n/*\n *\tbaro_x(row);\n *\t...\n *\n *\tbaro_x(1);\n * A table:\n *\n *\ta -> b\n */\nint baro_x(int a);\n' >include/barostat/x.h
+	sed -i '1i #include <barostat/x.h>' stub.h
+	"$top/scripts/check-header-examples" stub.h include
+}
+
 @test "check counts what passes, fails and is skipped" {
 	printf 'host | needs *\n' >expected
 	CHECK_FILE_SECONDS=20 "$top/scripts/check.d/run" out/unit@host good -- printf '1..3\nok 1 a\nok 2 b # skip needs luck\nok 3 c\n'
@@ -150,6 +167,23 @@ compile() { # compile NAME < source
 	mkdir -p empty
 	run "$top/scripts/check.d/tally" empty expected
 	[ "$status" -eq 1 ]
+}
+
+@test "check fails a fuzz program that fails, was not built, or has nothing to eat" {
+	mkdir -p programs corpora/{good,bad,missing}.corpus corpora/hungry.corpus
+	touch corpora/fuzz_{good,bad,missing,hungry}.c corpora/{good,bad,missing}.corpus/one
+	printf '#!/bin/sh\n[ "$1" = -runs=0 ] && [ -e "$3/one" ]\n' | tee programs/fuzz_hungry >programs/fuzz_good
+	printf '#!/bin/sh\necho broken: all of it; exit 77\n' >programs/fuzz_bad
+	chmod +x programs/*
+	run "$top/scripts/check.d/fuzz" programs corpora
+	echo "$output"
+	[ "$status" -eq 1 ]
+	[ "${lines[0]}" = 1..4 ]
+	[ "$(grep '^ok' <<<"$output")" = "ok 2 fuzz_good eats its corpus" ]
+	[ "$(grep -c '^not ok' <<<"$output")" = 3 ]
+	[[ $output == *"not ok 1 fuzz_bad eats its corpus"$'\n'"# broken: all of it"* ]]
+	rm corpora/fuzz_{bad,missing,hungry}.c
+	"$top/scripts/check.d/fuzz" programs corpora
 }
 
 @test "check fails a file during which the kernel complained" {

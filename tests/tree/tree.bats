@@ -41,6 +41,10 @@ tree_files() {
 	scripts/check-headers
 }
 
+@test "every public header begins with an example, which compiles as C99 and C++" {
+	scripts/check-header-examples tests/tree/engine.h
+}
+
 @test "the shared libraries give away the names of their maps only" {
 	run nm -D --defined-only "$build/libbarostat.so"
 	[ "$status" -eq 0 ]
