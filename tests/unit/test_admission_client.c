@@ -129,12 +129,41 @@ static void who_waits_sees_by_itself_that_the_emergency_is_over(void **state)
 	end_world(&w);
 }
 
+/* Whoever never waits is refused at once, every time: asking must be enough to see the end of it. */
+static void who_never_waits_sees_that_the_emergency_is_over(void **state)
+{
+	const struct baro_job insert = { .payload_bytes = 10 };
+	uint64_t until = lib_now_ns() + GIVE_UP;
+	struct baro_permit p;
+	struct world w;
+	int r;
+
+	if (!build_world(*state, &w)) {
+		print_message("no cgroup of our own is to be seen here\n");
+		skip();
+		return;
+	}
+	publish(&w, BARO_LEVEL_EMERGENCY, 990000, 800 * MIB);
+	look_now(&w);
+	assert_int_equal(baro_permit_acquire(w.docs, &insert, &p, NULL), -EAGAIN);
+	publish(&w, BARO_LEVEL_NORMAL, 100000, 800 * MIB);
+	while ((r = baro_permit_acquire(w.docs, &insert, &p, NULL)) == -EAGAIN) {
+		assert_true(lib_now_ns() < until);
+		usleep(1000);
+	}
+	assert_int_equal(r, 0);
+	baro_permit_release(&p);
+	end_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_pages_budget_and_level_bound_what_is_admitted,
 						page_dir_setup, page_dir_teardown),
 		cmocka_unit_test_setup_teardown(who_waits_sees_by_itself_that_the_emergency_is_over,
+						page_dir_setup, page_dir_teardown),
+		cmocka_unit_test_setup_teardown(who_never_waits_sees_that_the_emergency_is_over,
 						page_dir_setup, page_dir_teardown),
 	};
 

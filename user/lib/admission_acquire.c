@@ -319,8 +319,12 @@ acquire_long_way(struct baro_admission *a, struct baro_collection *c, const stru
 	r = ask(a, &w, ret_refusal);
 	if (!r && a->has_budget)
 		r = ask_outside(a, &w, ret_refusal);
-	if (r < 0)
+	if (r < 0) {
+		/* who is always refused at once must learn all the same that it is over */
+		if (w.since_ns)
+			admission_tend(a, w.since_ns);
 		return r;
+	}
 	if (w.since_ns)
 		note_wait(a, &w);
 	*ret_permit = permit;
