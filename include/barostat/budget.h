@@ -23,7 +23,10 @@
  * of limits ends above a limit. Budgets that are used much, and are far from every limit, keep
  * credit per processor, so that a reservation touches no shared memory; that credit is called in
  * before anything is refused for want of it, and while it is out it is not counted as used. What
- * is read is exact whenever nobody reserves or releases meanwhile.
+ * is read is exact whenever nobody reserves or releases meanwhile. Calling it in takes
+ * membarrier(2): a process that forbids itself that later, with budgets in use, may be refused what
+ * fits, by as much as was out as credit then (about a 64th of its smallest limit for each budget).
+ * It is never granted what does not fit.
  *
  * Units: bytes. BARO_PAGE_NONE as limit means none.
  *
