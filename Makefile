@@ -84,7 +84,7 @@ lib_o	 := $(call picobj,$(lib_src))
 arena_o	 := $(call picobj,$(arena_src))
 skels	 := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(bpf_src))
 # tests and tools of the arenas are linked with them, the others are not
-not_arena = $(if $(filter 1,$(ARENA)),$(1),$(filter-out %/test_arena.c %/arena.c,$(1)))
+not_arena = $(if $(filter 1,$(ARENA)),$(1),$(filter-out %/test_arena.c %/test_arena_faults.c %/arena.c,$(1)))
 unit_src := $(call not_arena,$(wildcard tests/unit/test_*.c))
 unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
 load_src := $(wildcard tests/load/*.c)
