@@ -122,6 +122,7 @@ struct baro_budget_stats {
  *  -EEXIST		the parent has a budget of that name
  *  -E2BIG		more than BARO_BUDGET_LAYERS_MAX layers
  *  -ENOMEM
+ *  -EMFILE, -ENFILE, -EIO, ...	the nodes could not be read, with BARO_BUDGET_PER_NODE
  */
 BARO_API int baro_budget_open(struct baro_budget *parent, const char *name, uint64_t limit_bytes,
 			      uint32_t flags, struct baro_budget **ret_budget);

@@ -215,6 +215,8 @@ int __wrap_rename(const char *from, const char *to)
 	return fault_of("rename", EIO) ? -1 : __real_rename(from, to);
 }
 
+static int fault_tmpfile; /* errno of every O_TMPFILE; 0: they work */
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
@@ -226,6 +228,10 @@ int __wrap_open(const char *path, int flags, ...)
 	if (flags & (O_CREAT | __O_TMPFILE))
 		mode = va_arg(ap, mode_t);
 	va_end(ap);
+	if (fault_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+		errno = fault_tmpfile;
+		return -1;
+	}
 	return fault_of("open", EMFILE) ? -1 : __real_open(path, flags, mode);
 }
 

@@ -7,6 +7,7 @@
 
 #include "include/barostat/barostat.h"
 #include "tests/unit/fault_support.h"
+#include "user/common/cleanup.h"
 
 #define PAGE 4096
 
@@ -14,7 +15,7 @@ static const char *dir;
 
 static bool is_told(int error)
 {
-	return error == -ENOMEM || error == -EIO || error == -EMFILE;
+	return error == -ENOMEM || error == -EIO || error == -EMFILE || error == -EACCES;
 }
 
 static struct baro_overflow *open_region(void)
@@ -50,6 +51,35 @@ static void open_and_close(void)
 static void a_region_is_there_or_it_is_not(void **state)
 {
 	with_every_fault(open_and_close, 6);
+}
+
+/* Where there are no files without a name, it has one for a moment. */
+static void a_region_of_a_file_with_a_name_is_there_or_it_is_not(void **state)
+{
+	static const int none[] = { EOPNOTSUPP, EISDIR },
+			 told[] = { EACCES, ENOSPC, EROFS, EMFILE };
+	const struct baro_overflow_options options = { .size = sizeof(options),
+						       .dir = dir,
+						       .flags = BARO_OVERFLOW_ALLOW_MEMORY };
+	struct baro_overflow *o = NULL;
+	int before = fault_descriptors();
+
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+		fault_tmpfile = none[i];
+		with_every_fault(open_and_close, 6);
+		for (size_t k = 0; k < ARRAY_SIZE(told); k++) {
+			fault_arm_of("mkostemp", told[k], 0);
+			assert_int_equal(baro_overflow_open(&options, &o), -told[k]);
+			assert_true(fault_disarm());
+		}
+	}
+	/* another reason than that there are none is told as it is */
+	fault_tmpfile = ENOSPC;
+	assert_int_equal(baro_overflow_open(&options, &o), -ENOSPC);
+	fault_tmpfile = 0;
+	assert_null(o);
+	assert_int_equal(dir_entries(dir), 0);
+	assert_int_equal(fault_descriptors(), before);
 }
 
 static void allocate_evict_and_free(void)
@@ -152,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_region_is_there_or_it_is_not),
+		T(a_region_of_a_file_with_a_name_is_there_or_it_is_not),
 		T(what_fails_in_between_loses_no_page),
 		T(relief_and_metrics_tell_and_leave_nothing_half_done),
 	};
