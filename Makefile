@@ -218,9 +218,10 @@ $(BUILD)/libbarostat-arena.so: $(BUILD)/$(arena_shlib)
 
 # ---- tests ---------------------------------------------------------------------------------------
 # Of these every allocation and system call of the library fails once: tests/unit/fault_support.h.
+# Without getrlimit, which the sanitizers call before anything of ours can run.
 faults := malloc calloc aligned_alloc reallocarray strdup strndup fsync rename mkostemp fdopen fflush fstat \
 	fstatat scandirat open openat fstatfs fallocate mmap madvise sync_file_range \
-	fopen getline __getdelim read pread stat fcntl socket connect getsockopt recv recvmsg poll syscall nanosleep
+	fopen getline __getdelim read pread stat fcntl socket connect getsockopt recv recvmsg poll syscall nanosleep ioctl
 $(BUILD)/tests/test_%_faults: wrap = $(addprefix -Wl$(comma)--wrap=,$(faults))
 $(BUILD)/tests/%: tests/unit/%.c $(internal)
 	@mkdir -p $(@D)

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -132,7 +133,34 @@ FAULT(int, scandirat, -1, EIO,
        int (*order)(const struct dirent **, const struct dirent **)),
       (fd, path, list, filter, order))
 
-FAULT(int, fstatfs, -1, EIO, (int fd, struct statfs *st), (fd, st))
+static long fault_file_system; /* what every file is on, and its ioctls work; 0: what it is */
+
+int __real_fstatfs(int fd, struct statfs *st);
+int __wrap_fstatfs(int fd, struct statfs *st);
+int __wrap_fstatfs(int fd, struct statfs *st)
+{
+	int r = fault_of("fstatfs", EIO) ? -1 : __real_fstatfs(fd, st);
+
+	if (!r && fault_file_system)
+		st->f_type = fault_file_system;
+	return r;
+}
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (fault_of("ioctl", ENOTTY))
+		return -1;
+	return fault_file_system ? 0 : __real_ioctl(fd, request, arg);
+}
+
 FAULT(int, fallocate, -1, EIO, (int fd, int mode, off_t offset, off_t bytes),
       (fd, mode, offset, bytes))
 FAULT(void *, mmap, MAP_FAILED, ENOMEM,
