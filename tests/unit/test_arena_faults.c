@@ -19,10 +19,16 @@
 #include "tests/unit/thread_support.h"
 #include "user/common/cleanup.h"
 
+static char node_dir[256];
+static int pin(pid_t thread, size_t bytes, const cpu_set_t *set);
+
+#define NODE_DIR          node_dir
+#define sched_setaffinity pin
 /* NOLINTBEGIN(bugprone-suspicious-include): that they are compiled here is the point */
 #include "user/arena/arena.c"
 #include "user/arena/placement.c"
 /* NOLINTEND(bugprone-suspicious-include) */
+#undef sched_setaffinity
 
 /* ---- a jemalloc ------------------------------------------------------------------------------ */
 
@@ -116,18 +122,38 @@ long mbind(void *at, unsigned long bytes, int mode, const unsigned long *mask, u
 	return 0;
 }
 
-int numa_available(void)
+/* The processors of the second node are these. */
+static int pin(pid_t thread, size_t bytes, const cpu_set_t *set)
 {
-	return fault_of("numa_available", ENOSYS) ? -1 : 0;
-}
+	static const size_t cpus[] = { 2, 3, 8191 };
 
-int numa_run_on_node(int node)
-{
-	assert_int_equal(node, 1);
-	if (fault_of("numa_run_on_node", EINVAL))
+	assert_int_equal(CPU_COUNT_S(bytes, set), ARRAY_SIZE(cpus));
+	for (size_t i = 0; i < ARRAY_SIZE(cpus); i++)
+		assert_true(CPU_ISSET_S(cpus[i], bytes, set));
+	if (fault_of("sched_setaffinity", EINVAL))
 		return -1;
 	pinned++;
 	return 0;
+}
+
+static int make_machine(void **state)
+{
+	char path[PATH_BYTES];
+	FILE *f;
+
+	if (dir_make("arena", node_dir, sizeof(node_dir)) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/node1", node_dir);
+	if (mkdir(path, 0755) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/node1/cpulist", node_dir);
+	f = fopen(path, "we");
+	return f && fputs("2-3,8191-9000\n", f) >= 0 && fclose(f) == 0 ? 0 : -1;
+}
+
+static int remove_machine(void **state)
+{
+	return dir_remove(node_dir);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -147,7 +173,8 @@ static int set_up(void **state)
 
 static bool is_told(int error)
 {
-	return error == -ENOMEM || error == -EAGAIN || error == -EINVAL || error == -ENODEV;
+	return error == -ENOMEM || error == -EAGAIN || error == -EINVAL || error == -ENODEV ||
+	       error == -EMFILE || error == -EIO;
 }
 
 static void open_and_close(void)
@@ -169,8 +196,8 @@ static void open_and_close(void)
 
 static void an_arena_opens_whole_or_not_at_all(void **state)
 {
-	/* calloc; nodes; hooks, arena, twice decay, cache; twice pin */
-	with_every_fault(open_and_close, 9);
+	/* calloc; nodes; hooks, arena, twice decay, cache; file, twice, and pin */
+	with_every_fault(open_and_close, 10);
 }
 
 static int open_failing(const char *name, int error)
@@ -200,12 +227,14 @@ static void what_is_missing_is_told_by_the_names_of_the_header(void **state)
 		{ "arena.7.muzzy_decay_ms", EFAULT, -EINVAL },
 		{ "tcache.create", EFAULT, -EAGAIN },
 		{ "tcache.create", EAGAIN, -EAGAIN },
-		{ "numa_run_on_node", EINVAL, -EINVAL },
-		{ "numa_run_on_node", EPERM, -EPERM },
+		{ "open", EMFILE, -EMFILE },
+		{ "open", ENOENT, -ENOENT },
+		{ "read", EIO, -EIO },
+		{ "sched_setaffinity", EINVAL, -EINVAL },
+		{ "sched_setaffinity", EPERM, -EPERM },
 		/* such a kernel has one node, whose number is 0 */
 		{ "get_mempolicy", ENOSYS, -ENODEV },
 		{ "get_mempolicy", EPERM, -ENODEV },
-		{ "numa_available", ENOSYS, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
@@ -327,5 +356,5 @@ int main(void)
 		T(without_nodes_an_arena_is_on_none),
 	};
 
-	return cmocka_run_group_tests_name("arena faults", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("arena faults", tests, make_machine, remove_machine);
 }

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* NUMA nodes: which one, whether there is a choice, and the policy of memory. */
+/*
+ * NUMA nodes: which one, whether there is a choice, and the policy of memory. Of libnuma only the
+ * system calls: the rest of it ends the process when it has no memory for an answer.
+ */
 #include <errno.h>
-#include <numa.h>
+#include <fcntl.h>
 #include <numaif.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "user/arena/arena_internal.h"
 
-#define BITS (8 * sizeof(unsigned long))
+#define BITS       (8 * sizeof(unsigned long))
+#define CPU_SETS   8 /* of 1024 */
+#define PATH_BYTES 512
+#ifndef NODE_DIR
+#define NODE_DIR "/sys/devices/system/node"
+#endif
 
-/* The nodes this process may have memory on. Not by libnuma, which ends the process when it has no
- * memory for the answer. */
+/* The nodes this process may have memory on. */
 struct allowed {
 	unsigned long mask[NODES_MAX / BITS];
 };
@@ -81,9 +91,53 @@ bool placement_apply(const struct placement *p, void *memory, size_t bytes)
 	return !p->policy || mbind(memory, bytes, p->policy, p->mask, NODES_MAX, 0) == 0;
 }
 
+/* "0-3,8-11" and a newline. What is too high for the set is left out. */
+static void parse_cpus(const char *p, cpu_set_t *set, size_t bytes)
+{
+	while (*p >= '0' && *p <= '9') {
+		char *end;
+		unsigned long from = strtoul(p, &end, 10), to = from;
+
+		if (*end == '-')
+			to = strtoul(end + 1, &end, 10);
+		for (unsigned long n = from; n <= to && n < 8 * bytes; n++)
+			CPU_SET_S(n, bytes, set);
+		if (*end != ',')
+			return;
+		p = end + 1;
+	}
+}
+
+static int read_cpus(uint32_t node, cpu_set_t *set, size_t bytes)
+{
+	char path[PATH_BYTES], list[4096];
+	ssize_t len;
+	int fd, error;
+
+	snprintf(path, sizeof(path), "%s/node%u/cpulist", NODE_DIR, node);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = read(fd, list, sizeof(list) - 1);
+	error = len < 0 ? -errno : 0;
+	close(fd);
+	if (error)
+		return error;
+	list[len] = '\0';
+	parse_cpus(list, set, bytes);
+	return 0;
+}
+
 int placement_pin(const struct placement *p)
 {
-	if (p->node == BARO_ARENA_NO_NODE || numa_available() < 0)
+	cpu_set_t cpus[CPU_SETS];
+	int error;
+
+	if (p->node == BARO_ARENA_NO_NODE)
 		return 0;
-	return numa_run_on_node((int)p->node) < 0 ? -errno : 0;
+	memset(cpus, 0, sizeof(cpus));
+	error = read_cpus(p->node, cpus, sizeof(cpus));
+	if (error)
+		return error;
+	return sched_setaffinity(0, sizeof(cpus), cpus) < 0 ? -errno : 0;
 }
