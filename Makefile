@@ -84,7 +84,7 @@ lib_o	 := $(call picobj,$(lib_src))
 arena_o	 := $(call picobj,$(arena_src))
 skels	 := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(bpf_src))
 # tests and tools of the arenas are linked with them, the others are not
-not_arena = $(if $(filter 1,$(ARENA)),$(1),$(filter-out %/test_arena.c %/arena.c,$(1)))
+not_arena = $(if $(filter 1,$(ARENA)),$(1),$(filter-out %/test_arena.c %/test_arena_faults.c %/arena.c,$(1)))
 unit_src := $(call not_arena,$(wildcard tests/unit/test_*.c))
 unit_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_src))
 load_src := $(wildcard tests/load/*.c)
@@ -218,8 +218,10 @@ $(BUILD)/libbarostat-arena.so: $(BUILD)/$(arena_shlib)
 
 # ---- tests ---------------------------------------------------------------------------------------
 # Of these every allocation and system call of the library fails once: tests/unit/fault_support.h.
+# Without getrlimit, which the sanitizers call before anything of ours can run.
 faults := malloc calloc aligned_alloc reallocarray strdup strndup fsync rename mkostemp fdopen fflush fstat \
-	fstatat scandirat open openat fstatfs fallocate mmap madvise sync_file_range
+	fstatat scandirat open openat fstatfs fallocate mmap madvise sync_file_range \
+	fopen getline __getdelim read pread stat fcntl socket connect getsockopt recv recvmsg poll syscall nanosleep ioctl
 $(BUILD)/tests/test_%_faults: wrap = $(addprefix -Wl$(comma)--wrap=,$(faults))
 $(BUILD)/tests/%: tests/unit/%.c $(internal)
 	@mkdir -p $(@D)

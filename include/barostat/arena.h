@@ -82,10 +82,12 @@ struct baro_arena_counts {
 
 /*
  * NULL as options: an arena for the calling thread, on its node.
- *  -EINVAL	flags that contradict each other, or are unknown
+ *  -EINVAL	flags that contradict each other, or are unknown; decay_ms is below -1, or centuries
  *  -ENODEV	no such node, or this process may not use it
  *  -EAGAIN	there are as many arenas as there can be, some 4000
  *  -ENOMEM
+ * With BARO_ARENA_PIN also the errors of sched_setaffinity(2), and those of open(2) and read(2) where
+ * the node's processors cannot be read. The thread is pinned only when there is an arena for it.
  */
 BARO_API int baro_arena_open(const struct baro_arena_options *options,
 			     struct baro_arena **ret_arena);

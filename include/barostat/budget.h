@@ -23,7 +23,10 @@
  * of limits ends above a limit. Budgets that are used much, and are far from every limit, keep
  * credit per processor, so that a reservation touches no shared memory; that credit is called in
  * before anything is refused for want of it, and while it is out it is not counted as used. What
- * is read is exact whenever nobody reserves or releases meanwhile.
+ * is read is exact whenever nobody reserves or releases meanwhile. Calling it in takes
+ * membarrier(2): a process that forbids itself that later, with budgets in use, may be refused what
+ * fits, by as much as was out as credit then (about a 64th of its smallest limit for each budget).
+ * It is never granted what does not fit.
  *
  * Units: bytes. BARO_PAGE_NONE as limit means none.
  *
@@ -119,6 +122,7 @@ struct baro_budget_stats {
  *  -EEXIST		the parent has a budget of that name
  *  -E2BIG		more than BARO_BUDGET_LAYERS_MAX layers
  *  -ENOMEM
+ *  -EMFILE, -ENFILE, -EIO, ...	the nodes could not be read, with BARO_BUDGET_PER_NODE
  */
 BARO_API int baro_budget_open(struct baro_budget *parent, const char *name, uint64_t limit_bytes,
 			      uint32_t flags, struct baro_budget **ret_budget);

@@ -69,6 +69,8 @@ BARO_API uint32_t baro_client_source(struct baro_client *client);
  *  -EBUSY	the engine has as many clients as it may
  *  -EPERM	what listens there is neither root's nor ours
  *  -EPROTO, -EPROTONOSUPPORT	it is no barostatd, or one of another version
+ *  -EMFILE, -ENOMEM, ...	what the connection or its pages need is not to be had
+ * It is tried again about once a second.
  */
 BARO_API int baro_client_error(struct baro_client *client);
 
@@ -78,13 +80,16 @@ BARO_API int baro_client_error(struct baro_client *client);
  * known; the rest is 0, or BARO_PAGE_NONE where there is none.
  *  -EAGAIN	as baro_page_read()
  *  -ENOENT	no daemon, and no memory cgroup either
+ *  -EMFILE, -ENFILE, -ENOMEM, -EIO, -EACCES, ...	no daemon, and the files cannot be read: what
+ *		they say is not known, which is not the same as no limit
  */
 BARO_API int baro_client_read(struct baro_client *client, struct baro_pressure *ret_pressure);
 
 /*
  * Sleeps until level, state, budget, release request or grant epoch differ from *seen, which is
  * what the caller acted upon last (all zeros at first), and then puts what is now into *seen. Keeps
- * the heartbeat and the connection meanwhile. BARO_PAGE_NONE waits for ever.
+ * the heartbeat and the connection meanwhile. BARO_PAGE_NONE waits for ever. What cannot be read is
+ * no news.
  *  -ETIMEDOUT	nothing moved in time
  *  -EINTR	a signal came
  */

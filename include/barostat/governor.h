@@ -188,7 +188,7 @@ BARO_API size_t baro_governor_list(struct baro_governor *governor,
 				   struct baro_engine_stats *ret_stats, size_t count);
 
 /* Resident bytes of this process that no file backs: RssAnon and RssShmem of /proc/self/status. A
- * system call or three. -ENODATA: it does not say; or as open(2). */
+ * system call or three. -ENODATA: it does not say; or as open(2) and read(2). */
 BARO_API int baro_rss_read(uint64_t *ret_rss_bytes);
 
 /* "none", "untracked", "overcounted"; "?" for unknown ones. */

@@ -296,7 +296,8 @@ BARO_API int baro_page_find(const struct baro_page *page, const char *name,
 			    struct baro_slot_ref *ret_ref);
 
 /* The engine whose cgroup the calling process is in, or in whose children it is; by
- * /proc/self/cgroup and the mounted cgroup file systems. -ENOENT: none. -EAGAIN as above. */
+ * /proc/self/cgroup and the mounted cgroup file systems. -ENOENT: none. -EAGAIN as above. -EMFILE,
+ * -ENOMEM, -EIO, ...: these could not be read, so it is not known. */
 BARO_API int baro_page_find_self(const struct baro_page *page, struct baro_slot_ref *ret_ref);
 
 /*
@@ -328,6 +329,7 @@ BARO_API uint32_t baro_page_generation(const struct baro_page *page);
  *  -ETIMEDOUT	nothing moved in time, and the lease holds
  *  -ESTALE	the lease has run out: the daemon is gone, or was stopped
  *  -EINTR	a signal came
+ *  -ENOSYS, -EPERM, ...	futex(2) is not to be had: look at the page now and then
  */
 BARO_API int baro_page_wait(const struct baro_page *page, uint32_t generation, uint64_t timeout_ns,
 			    uint32_t *ret_generation);

@@ -3,7 +3,11 @@
  * Memory that is not to be had: the file under test is compiled into this program once more, with
  * allocators that fail when told to.
  */
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 static long allowed = -1; /* allocations until one fails; -1: none does */
 
@@ -22,10 +26,27 @@ static void *failing_aligned_alloc(size_t alignment, size_t size)
 	return spend() ? aligned_alloc(alignment, size) : NULL;
 }
 
-#define calloc        failing_calloc
-#define aligned_alloc failing_aligned_alloc
+static uint32_t kernel_cpus; /* that it is built for; 0: it does not tell */
+
+/* Every third is ours. */
+static int told_affinity(pid_t pid, size_t bytes, cpu_set_t *set)
+{
+	if (!kernel_cpus || bytes * 8 < kernel_cpus) {
+		errno = kernel_cpus ? EINVAL : EPERM;
+		return -1;
+	}
+	memset(set, 0, bytes);
+	for (uint32_t i = 0; i < kernel_cpus; i += 3)
+		CPU_SET_S(i, bytes, set);
+	return 0;
+}
+
+#define sched_getaffinity told_affinity
+#define calloc            failing_calloc
+#define aligned_alloc     failing_aligned_alloc
 /* NOLINTNEXTLINE(bugprone-suspicious-include): that it is compiled here is the point */
 #include "user/lib/admission.c"
+#undef sched_getaffinity
 #undef calloc
 #undef aligned_alloc
 
@@ -77,10 +98,33 @@ static void a_collection_that_cannot_be_opened_leaves_the_others(void **state)
 	baro_admission_close(a);
 }
 
+static uint32_t cpus_on(uint32_t cpus)
+{
+	struct baro_admission *a;
+	uint32_t found;
+
+	kernel_cpus = cpus;
+	a = opened();
+	found = a->options.cpus;
+	baro_admission_close(a);
+	return found;
+}
+
+static void as_many_processors_are_found_as_a_kernel_has(void **state)
+{
+	assert_int_equal(cpus_on(3), 1);
+	assert_int_equal(cpus_on(1024), 342);
+	assert_int_equal(cpus_on(8192), 2731);
+	/* not told, or more than any kernel is built for: those that are there */
+	assert_int_equal(cpus_on(0), sysconf(_SC_NPROCESSORS_ONLN));
+	assert_int_equal(cpus_on(1 << 20), sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opening_fails_cleanly_at_every_allocation),
+		cmocka_unit_test(as_many_processors_are_found_as_a_kernel_has),
 		cmocka_unit_test(a_collection_that_cannot_be_opened_leaves_the_others),
 	};
 

@@ -5,8 +5,11 @@
  */
 #include "tests/unit/page_support.h"
 
+#include <linux/magic.h>
+
 #include "include/barostat/barostat.h"
 #include "tests/unit/fault_support.h"
+#include "user/common/cleanup.h"
 
 #define PAGE 4096
 
@@ -14,7 +17,7 @@ static const char *dir;
 
 static bool is_told(int error)
 {
-	return error == -ENOMEM || error == -EIO || error == -EMFILE;
+	return error == -ENOMEM || error == -EIO || error == -EMFILE || error == -EACCES;
 }
 
 static struct baro_overflow *open_region(void)
@@ -50,6 +53,58 @@ static void open_and_close(void)
 static void a_region_is_there_or_it_is_not(void **state)
 {
 	with_every_fault(open_and_close, 6);
+}
+
+/* Where there are no files without a name, it has one for a moment. */
+static void a_region_of_a_file_with_a_name_is_there_or_it_is_not(void **state)
+{
+	static const int none[] = { EOPNOTSUPP, EISDIR },
+			 told[] = { EACCES, ENOSPC, EROFS, EMFILE };
+	const struct baro_overflow_options options = { .size = sizeof(options),
+						       .dir = dir,
+						       .flags = BARO_OVERFLOW_ALLOW_MEMORY };
+	struct baro_overflow *o = NULL;
+	int before = fault_descriptors();
+
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+		fault_tmpfile = none[i];
+		with_every_fault(open_and_close, 6);
+		for (size_t k = 0; k < ARRAY_SIZE(told); k++) {
+			fault_arm_of("mkostemp", told[k], 0);
+			assert_int_equal(baro_overflow_open(&options, &o), -told[k]);
+			assert_true(fault_disarm());
+		}
+	}
+	/* another reason than that there are none is told as it is */
+	fault_tmpfile = ENOSPC;
+	assert_int_equal(baro_overflow_open(&options, &o), -ENOSPC);
+	fault_tmpfile = 0;
+	assert_null(o);
+	assert_int_equal(dir_entries(dir), 0);
+	assert_int_equal(fault_descriptors(), before);
+}
+
+/* Where a block that was promised is another one when it is written, unless that is forbidden. */
+static void a_file_system_that_goes_on_copying_is_not_used(void **state)
+{
+	static const int errors[] = { ENOTTY, EPERM, EINVAL, EOPNOTSUPP };
+	const struct baro_overflow_options options = { .size = sizeof(options), .dir = dir };
+	struct baro_overflow *o = NULL;
+	int before = fault_descriptors();
+
+	fault_file_system = BTRFS_SUPER_MAGIC;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		for (long n = 0; n < 2; n++) {
+			fault_arm_of("ioctl", errors[i], n);
+			assert_int_equal(baro_overflow_open(&options, &o), -EOPNOTSUPP);
+			assert_true(fault_disarm());
+		}
+	}
+	assert_null(o);
+	assert_int_equal(fault_descriptors(), before);
+	assert_int_equal(baro_overflow_open(&options, &o), 0);
+	baro_overflow_close(o);
+	fault_file_system = 0;
 }
 
 static void allocate_evict_and_free(void)
@@ -152,6 +207,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_region_is_there_or_it_is_not),
+		T(a_region_of_a_file_with_a_name_is_there_or_it_is_not),
+		T(a_file_system_that_goes_on_copying_is_not_used),
 		T(what_fails_in_between_loses_no_page),
 		T(relief_and_metrics_tell_and_leave_nothing_half_done),
 	};

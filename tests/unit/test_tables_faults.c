@@ -335,6 +335,58 @@ static void a_full_disk_is_told(void **state)
 	(void)fclose(f);
 }
 
+/* The first lines, and then a disk that cannot be read. */
+struct broken {
+	const char *text;
+	size_t left;
+};
+
+static ssize_t read_broken(void *cookie, char *to, size_t bytes)
+{
+	struct broken *b = cookie;
+	size_t n = bytes < b->left ? bytes : b->left;
+
+	if (!n) {
+		errno = EIO;
+		return -1;
+	}
+	memcpy(to, b->text, n);
+	b->text += n;
+	b->left -= n;
+	return (ssize_t)n;
+}
+
+static void a_disk_that_cannot_be_read_is_told_and_nothing_is_registered(void **state)
+{
+	const cookie_io_functions_t io = { .read = read_broken };
+	struct baro_registry_report report;
+	char why[BARO_REGISTRY_WHY_MAX];
+	static char text[4096];
+	FILE *f = fmemopen(text, sizeof(text), "we");
+	size_t whole;
+
+	assert_int_equal(try_open(), 0);
+	shelf_add(&s, "a", 1);
+	shelf_add(&s, "b", 1);
+	assert_int_equal(manifest_write(s.registry, f), 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(baro_registry_close(s.registry), 0);
+	whole = strlen(text);
+	assert_int_equal(try_open(), 0);
+	for (size_t n = 0; n <= whole; n++) {
+		struct broken b = { text, n };
+
+		f = fopencookie(&b, "r", io);
+		assert_non_null(f);
+		*why = '\0';
+		assert_int_equal(manifest_read(s.registry, f, &report, why, sizeof(why)), -EIO);
+		assert_non_null(strstr(why, "cannot be read: Input/output error"));
+		assert_int_equal(fclose(f), 0);
+		assert_int_equal(shelf_count(&s).indexes, 0);
+	}
+	assert_int_equal(baro_registry_close(s.registry), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +400,7 @@ int main(void)
 		cmocka_unit_test(a_manifest_is_restored_or_it_is_not),
 		cmocka_unit_test(a_manifest_is_on_the_disk_before_it_is_in_its_place),
 		cmocka_unit_test(a_full_disk_is_told),
+		cmocka_unit_test(a_disk_that_cannot_be_read_is_told_and_nothing_is_registered),
 	};
 
 	return cmocka_run_group_tests_name("tables_faults", tests, set_up, tear_down);

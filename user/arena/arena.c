@@ -34,8 +34,9 @@ static int set_decay(const struct baro_arena *a, int64_t decay_ms)
 	ssize_t ms = (ssize_t)decay_ms;
 	int error = control(name_of(name, a, "dirty_decay_ms"), NULL, NULL, &ms, sizeof(ms));
 
-	return error ? error
-		     : control(name_of(name, a, "muzzy_decay_ms"), NULL, NULL, &ms, sizeof(ms));
+	if (!error)
+		error = control(name_of(name, a, "muzzy_decay_ms"), NULL, NULL, &ms, sizeof(ms));
+	return error == -EFAULT ? -EINVAL : error; /* longer than it can count */
 }
 
 static bool owns(const struct baro_arena *a)
@@ -116,6 +117,12 @@ static int make_cache(struct baro_arena *a)
 	return error == -EFAULT ? -EAGAIN : error;
 }
 
+static void cache_control(struct baro_arena *a, const char *name)
+{
+	if (!a->shared)
+		(void)control(name, NULL, NULL, &a->cache, sizeof(a->cache));
+}
+
 int baro_arena_open(const struct baro_arena_options *options, struct baro_arena **ret_arena)
 {
 	struct baro_arena_options o;
@@ -130,8 +137,6 @@ int baro_arena_open(const struct baro_arena_options *options, struct baro_arena 
 	a->owner = pthread_self();
 	a->shared = o.flags & BARO_ARENA_SHARED;
 	error = placement_choose(&o, &a->placement);
-	if (!error && o.flags & BARO_ARENA_PIN)
-		error = placement_pin(&a->placement);
 	if (!error)
 		error = make_arena(a, o.decay_ms);
 	if (error) {
@@ -144,14 +149,15 @@ int baro_arena_open(const struct baro_arena_options *options, struct baro_arena 
 		free(a);
 		return error;
 	}
+	/* at last: a thread stays where it was when there is no arena for it */
+	if (o.flags & BARO_ARENA_PIN)
+		error = placement_pin(&a->placement);
+	if (error) {
+		baro_arena_close(a);
+		return error;
+	}
 	*ret_arena = a;
 	return 0;
-}
-
-static void cache_control(struct baro_arena *a, const char *name)
-{
-	if (!a->shared)
-		(void)control(name, NULL, NULL, &a->cache, sizeof(a->cache));
 }
 
 void baro_arena_close(struct baro_arena *a)

@@ -4,18 +4,25 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "user/lib/admission_internal.h"
 
 #define PERMITS_DEFAULT 1024
 #define TTL_DEFAULT_NS  (10 * NS_PER_S)
 #define ORDER_MAX       (UINT64_C(1) << 62)
+#define CPU_SETS        8 /* of 1024: a kernel built for more than there is room for refuses */
 
+/* Those this process may use; where it may not ask, those that are there. */
 static uint32_t cpus_allowed(void)
 {
-	cpu_set_t set;
+	cpu_set_t set[CPU_SETS];
+	long online;
 
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (uint32_t)CPU_COUNT(&set);
+	if (sched_getaffinity(0, sizeof(set), set) == 0 && CPU_COUNT_S(sizeof(set), set) > 0)
+		return (uint32_t)CPU_COUNT_S(sizeof(set), set);
+	online = sysconf(_SC_NPROCESSORS_ONLN);
+	return online > 0 ? (uint32_t)online : 1;
 }
 
 static int check_options(const struct baro_admission_options *o)

@@ -64,15 +64,20 @@ bool budget_collect(struct baro_budget *top)
 		return true;
 	for (struct baro_budget *b = t->credited; b; b = b->next_credited)
 		if (budget_is_below(b, top))
-			b->barred_word = stripes_bar(&b->stripes);
-	if (stripes_fence(&top->stripes)) {
-		sweep_below(t, top);
-		return true;
-	}
-	for (struct baro_budget *b = t->credited; b; b = b->next_credited)
-		if (budget_is_below(b, top))
-			stripes_unbar(&b->stripes, b->barred_word);
-	return false;
+			stripes_bar(&b->stripes);
+	/* What is barred and not swept stays barred: nobody may take credit above a new limit. */
+	t->unfenced = !stripes_fence(&top->stripes);
+	if (t->unfenced)
+		return false;
+	sweep_below(t, top);
+	return true;
+}
+
+void budget_collect_unused(struct baro_budget *top)
+{
+	/* Where nobody takes or puts, nobody is in the middle of it. */
+	if (!budget_collect(top))
+		sweep_below(top->tree, top);
 }
 
 /* How much a stripe of `b` may hold; 0: its limits are too small to bother. */
@@ -100,7 +105,8 @@ static void warm(struct baro_budget *b, int64_t bytes)
 	struct budget_tree *t = b->tree;
 	int64_t cap, all;
 
-	if (b->own_credit_max || (b->flags & BARO_BUDGET_EXACT) || ++b->heat < t->hot_ops)
+	if (b->own_credit_max || (b->flags & BARO_BUDGET_EXACT) || t->unfenced ||
+	    ++b->heat < t->hot_ops)
 		return;
 	b->heat = 0;
 	cap = credit_of(b);

@@ -43,6 +43,7 @@ struct budget_tree {
 	uint32_t stripes;
 	uint32_t hot_ops;
 	bool percpu;
+	bool unfenced; /* the last time credit was called in, the kernel did not let us */
 	struct nodes *nodes; /* NULL until a budget wants it */
 	struct lock lock __attribute__((aligned(STRIPE_BYTES)));
 	struct baro_budget *root;
@@ -79,7 +80,6 @@ struct baro_budget {
 
 	/* Written when the tree changes. */
 	int64_t own_credit_max; /* of its own stripes; 0: they are shut */
-	uint64_t barred_word; /* what stripes_bar() said */
 	int64_t share; /* of a shard: how much before other nodes are asked */
 	struct baro_budget *next_credited, *child, *sibling;
 	uint32_t depth, flags, node;
@@ -124,8 +124,13 @@ static inline void budget_unlock(struct budget_tree *t)
 void budget_write_begin(struct budget_tree *t);
 void budget_write_end(struct budget_tree *t);
 
-/* Calls in all credit of `b` and below it. False: the kernel did not let us. */
+/*
+ * Calls in all credit of `b` and below it. False: the kernel did not let us, and what was credit
+ * stays out, where nobody can take it until the next time. No more is handed out meanwhile.
+ */
 bool budget_collect(struct baro_budget *b);
+/* The same where the caller knows that nobody reserves or releases there: it cannot fail. */
+void budget_collect_unused(struct baro_budget *b);
 
 /* What is used: drawn less the credit that lies about. */
 int64_t budget_used_locked(const struct baro_budget *b);

@@ -328,7 +328,10 @@ int baro_budget_open(struct baro_budget *parent, const char *name, uint64_t limi
 /* Nothing is reserved, no credit is out, and only its own shards are below it. */
 static bool is_idle(struct baro_budget *b)
 {
-	return budget_collect(b) && b->room == b->limit && (!b->child || b->shard);
+	if (b->child && !b->shard)
+		return false;
+	budget_collect_unused(b);
+	return b->room == b->limit;
 }
 
 int budget_close_tree(struct baro_budget *top)
@@ -336,7 +339,8 @@ int budget_close_tree(struct baro_budget *top)
 	struct budget_tree *t = top->tree;
 
 	budget_lock(t);
-	if (!budget_collect(top) || top->room != top->limit) {
+	budget_collect_unused(top);
+	if (top->room != top->limit) {
 		budget_unlock(t);
 		return -EBUSY;
 	}

@@ -24,34 +24,46 @@ struct found {
 	uint64_t usage_bytes, held_bytes, limit_bytes;
 };
 
-/* NUL-terminated; the length, or 0 when there is nothing. */
-static size_t read_text(const char *dir, const char *name, char *buf, size_t size)
+/* The kernel says ENODEV when a cgroup has just been removed. */
+static int code_of(int error)
+{
+	return error == ENODEV ? -ENOENT : -error;
+}
+
+/* NUL-terminated. -ENOENT: there is no such file, or its cgroup has been removed. Any other error
+ * says nothing about what would have been in it. */
+static int read_text(const char *dir, const char *name, char *buf, size_t size)
 {
 	char path[PATH_BYTES];
 	ssize_t len;
-	int fd, n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd, r, n = snprintf(path, sizeof(path), "%s/%s", dir, name);
 
 	if (n < 0 || (size_t)n >= sizeof(path))
-		return 0;
+		return -ENAMETOOLONG;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
+		return code_of(errno);
 	len = read(fd, buf, size - 1);
+	r = len > 0 ? 0 : code_of(len ? errno : ENODATA);
 	close(fd);
-	buf[len > 0 ? len : 0] = '\0';
-	return len > 0 ? (size_t)len : 0;
+	if (!r)
+		buf[len] = '\0';
+	return r;
 }
 
-/* BARO_PAGE_NONE for "max", for v1's huge number, and when there is no such file. */
-static uint64_t read_limit(const char *dir, const char *name)
+/* Lowers *least_bytes, unless it reads "max" or v1's huge number, or there is no such file. */
+static int read_limit(const char *dir, const char *name, uint64_t *least_bytes)
 {
 	char buf[32], *end;
 	unsigned long long v;
+	int r = read_text(dir, name, buf, sizeof(buf));
 
-	if (!read_text(dir, name, buf, sizeof(buf)))
-		return BARO_PAGE_NONE;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	v = strtoull(buf, &end, 10);
-	return end == buf || v >= V1_NONE ? BARO_PAGE_NONE : v;
+	if (end != buf && v < V1_NONE && v < *least_bytes)
+		*least_bytes = v;
+	return 0;
 }
 
 /* One line "KEY VALUE" of memory.stat; 0 when it is not there. */
@@ -69,32 +81,43 @@ static uint64_t stat_value(const char *text, const char *key)
 	return 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+/* What is used of it, and held. -ENOENT: memory is not counted here. */
+static int read_use(const char *dir, bool unified, struct found *f)
 {
-	return a < b ? a : b;
+	char text[STAT_BYTES] = "";
+	uint64_t usage_bytes;
+	int r = read_text(dir, unified ? "memory.current" : "memory.usage_in_bytes", text,
+			  sizeof(text));
+
+	if (r < 0)
+		return r;
+	usage_bytes = strtoull(text, NULL, 10);
+	r = read_text(dir, "memory.stat", text, sizeof(text));
+	if (r < 0)
+		return r;
+	f->used = true;
+	f->usage_bytes = usage_bytes;
+	f->held_bytes = unified ? stat_value(text, "anon") + stat_value(text, "shmem") +
+				      stat_value(text, "kernel")
+				: stat_value(text, "total_rss") + stat_value(text, "total_shmem");
+	return 0;
 }
 
+/* The usage is that of the nearest cgroup; it is measured by its own limit and those above it. */
 static int look(void *arg, uint32_t hierarchy, const char *dir, uint64_t id)
 {
-	const char *const usage_name = hierarchy ? "memory.usage_in_bytes" : "memory.current";
 	struct found *f = arg;
-	char text[STAT_BYTES];
-	uint64_t limit;
+	int r = f->used ? 0 : read_use(dir, !hierarchy, f);
 
-	limit = hierarchy ? read_limit(dir, "memory.limit_in_bytes")
-			  : least(read_limit(dir, "memory.max"), read_limit(dir, "memory.high"));
-	f->limit_bytes = least(f->limit_bytes, limit);
-	if (!f->used && read_text(dir, usage_name, text, sizeof(text))) {
-		f->used = true;
-		f->usage_bytes = strtoull(text, NULL, 10);
-		if (read_text(dir, "memory.stat", text, sizeof(text)))
-			f->held_bytes =
-			    hierarchy
-				? stat_value(text, "total_rss") + stat_value(text, "total_shmem")
-				: stat_value(text, "anon") + stat_value(text, "shmem") +
-				      stat_value(text, "kernel");
-	}
-	return -ENOENT; /* on to the next */
+	if (r < 0)
+		return r;
+	if (hierarchy)
+		r = read_limit(dir, "memory.limit_in_bytes", &f->limit_bytes);
+	else
+		r = read_limit(dir, "memory.max", &f->limit_bytes);
+	if (!r && !hierarchy)
+		r = read_limit(dir, "memory.high", &f->limit_bytes);
+	return r < 0 ? r : -ENOENT; /* on to the next */
 }
 
 /* How much of the limit is held by what cannot be dropped: the score of who has no daemon. */

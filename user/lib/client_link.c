@@ -86,11 +86,15 @@ static int map_demand(int fd, struct baro_demand **ret)
 {
 	struct baro_demand *demand;
 	struct stat st;
+	int seals;
 
-	/* Another size could be cut under us. */
+	/* Another size could be cut under us; so could what cannot be sealed. */
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_size != BARO_DEMAND_PAGE_BYTES || !(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK))
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0)
+		return errno == EINVAL ? -EPROTO : -errno;
+	if (st.st_size != BARO_DEMAND_PAGE_BYTES || !(seals & F_SEAL_SHRINK))
 		return -EPROTO;
 	demand = mmap(NULL, sizeof(*demand), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (demand == MAP_FAILED)
@@ -162,6 +166,9 @@ int link_welcome(int fd, struct link_grant *ret)
 		return -ECONNRESET;
 	count = descriptors_of(&msg, fds);
 	r = link_judge_welcome(message, (size_t)n, count, &w);
+	/* The kernel leaves out the descriptors that this process has no room for. */
+	if (r == -EPROTO && msg.msg_flags & MSG_CTRUNC && count < DESCRIPTORS)
+		r = -EMFILE;
 	if (!r)
 		r = take(&w, fds, ret);
 	for (size_t i = 0; i < count; i++)

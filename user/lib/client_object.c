@@ -349,7 +349,10 @@ static int sleep_on(struct view *v, uint32_t generation, uint64_t now, uint64_t 
 	if (!view_holds(v, now))
 		return pause_for(least(rest_ns, FILES_EVERY_NS));
 	r = baro_page_wait(v->page, generation, least(rest_ns, TEND_EVERY_NS), NULL);
-	return r == -EINTR ? r : 0;
+	if (!r || r == -EINTR || r == -ETIMEDOUT || r == -ESTALE)
+		return r == -EINTR ? r : 0;
+	/* The kernel would not let us sleep on it: it is looked at instead, now and then. */
+	return pause_for(least(rest_ns, FILES_EVERY_NS));
 }
 
 int baro_client_wait(struct baro_client *c, struct baro_pressure *seen, uint64_t timeout_ns)

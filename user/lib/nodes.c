@@ -26,28 +26,53 @@ static bool has(const struct set *s, uint32_t n)
 	return n < NODE_CPUS_MAX && s->bits[n / 64] >> n % 64 & 1;
 }
 
-/* NUL-terminated; false when there is nothing. */
-static bool read_text(const char *path, char *text, size_t size)
+/* Where it is read from. */
+struct source {
+	const char *dir;
+	char *text; /* TEXT_BYTES: what was read last, NUL-terminated */
+	int error; /* the first; what was read then and since is not all there is */
+};
+
+/* It is not there, or hidden from us, or its node has just been removed. */
+static bool is_not_said(int error)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return error == ENOENT || error == ENOTDIR || error == ENODEV || error == EACCES ||
+	       error == EPERM;
+}
+
+static bool fail_to_read(struct source *s, int error)
+{
+	if (!s->error && !is_not_said(error))
+		s->error = -error;
+	*s->text = '\0';
+	return false;
+}
+
+/* False when there is nothing. */
+static bool read_text(struct source *s, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error;
 	size_t len = 0;
 	ssize_t n = 0;
 
 	if (fd < 0)
-		return false;
-	while (len < size - 1 && (n = read(fd, text + len, size - 1 - len)) > 0)
+		return fail_to_read(s, errno);
+	while (len < TEXT_BYTES - 1 && (n = read(fd, s->text + len, TEXT_BYTES - 1 - len)) > 0)
 		len += (size_t)n;
+	error = errno;
 	close(fd);
-	text[len] = '\0';
+	if (n < 0)
+		return fail_to_read(s, error);
+	s->text[len] = '\0';
 	return len > 0;
 }
 
-static bool read_node_text(const char *dir, uint32_t id, const char *name, char *text, size_t size)
+static bool read_node_text(struct source *s, uint32_t id, const char *name)
 {
 	char path[PATH_BYTES];
-	int n = snprintf(path, sizeof(path), "%s/node%u/%s", dir, id, name);
+	int n = snprintf(path, sizeof(path), "%s/node%u/%s", s->dir, id, name);
 
-	return n > 0 && (size_t)n < sizeof(path) && read_text(path, text, size);
+	return n > 0 && (size_t)n < sizeof(path) && read_text(s, path);
 }
 
 /* "0-3,8" and a newline or the end. What is too high is left out, what is malformed ends it. */
@@ -68,18 +93,19 @@ static void parse_set(const char *p, struct set *ret)
 	}
 }
 
-static void read_set(const char *path, char *text, struct set *ret)
+static void read_set(struct source *s, const char *name, struct set *ret)
 {
-	if (!read_text(path, text, TEXT_BYTES))
-		*text = '\0';
-	parse_set(text, ret);
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+	parse_set(read_text(s, path) ? s->text : "", ret);
 }
 
 /* Which nodes' memory the process may use; all, when that is not said. */
-static void read_allowed(const char *status_file, char *text, struct set *ret)
+static void read_allowed(struct source *s, const char *status_file, struct set *ret)
 {
 	static const char key[] = "Mems_allowed_list:";
-	const char *line = read_text(status_file, text, TEXT_BYTES) ? strstr(text, key) : NULL;
+	const char *line = read_text(s, status_file) ? strstr(s->text, key) : NULL;
 
 	memset(ret, 0xff, sizeof(*ret));
 	if (line)
@@ -87,22 +113,21 @@ static void read_allowed(const char *status_file, char *text, struct set *ret)
 }
 
 /* "Node 0 MemTotal:  8131556 kB" */
-static uint64_t node_bytes(const char *dir, uint32_t id, char *text)
+static uint64_t node_bytes(struct source *s, uint32_t id)
 {
-	const char *at =
-	    read_node_text(dir, id, "meminfo", text, TEXT_BYTES) ? strstr(text, "MemTotal:") : NULL;
+	const char *at = read_node_text(s, id, "meminfo") ? strstr(s->text, "MemTotal:") : NULL;
 
 	return at ? strtoull(at + strlen("MemTotal:"), NULL, 10) * KB_BYTES : 0;
 }
 
 /* How far the node `to` is: the numbers in its distance file are those of the nodes online. */
-static void node_distances(const char *dir, uint32_t from, const struct set *online, char *text,
+static void node_distances(struct source *s, uint32_t from, const struct set *online,
 			   uint8_t *ret_by_id)
 {
-	char *p = text, *end;
+	char *p = s->text, *end;
 
 	memset(ret_by_id, FAR, NODE_CPUS_MAX);
-	if (!read_node_text(dir, from, "distance", text, TEXT_BYTES))
+	if (!read_node_text(s, from, "distance"))
 		return;
 	for (uint32_t id = 0; id < NODE_CPUS_MAX; id++, p = end) {
 		unsigned long d;
@@ -134,13 +159,13 @@ static void sort_near(struct nodes *n, uint32_t from, const uint8_t *by_id)
 }
 
 /* The processors of node `id`, which has memory of its own or stands for `index`. */
-static void take_cpus(struct nodes *n, const char *dir, uint32_t id, uint32_t index, char *text)
+static void take_cpus(struct nodes *n, struct source *s, uint32_t id, uint32_t index)
 {
 	struct set cpus;
 
-	if (!read_node_text(dir, id, "cpulist", text, TEXT_BYTES))
+	if (!read_node_text(s, id, "cpulist"))
 		return;
-	parse_set(text, &cpus);
+	parse_set(s->text, &cpus);
 	for (uint32_t cpu = 0; cpu < NODE_CPUS_MAX; cpu++) {
 		if (!has(&cpus, cpu))
 			continue;
@@ -161,49 +186,48 @@ static uint32_t stand_in(const struct nodes *n, const uint8_t *by_id)
 	return best;
 }
 
-static void read_nodes(struct nodes *n, const char *dir, const char *status_file, char *text)
+static void read_nodes(struct nodes *n, struct source *s, const char *status_file)
 {
 	struct set online, memory, allowed;
-	char path[PATH_BYTES];
 	uint8_t by_id[NODE_CPUS_MAX];
 
-	snprintf(path, sizeof(path), "%s/online", dir);
-	read_set(path, text, &online);
-	snprintf(path, sizeof(path), "%s/has_memory", dir);
-	read_set(path, text, &memory);
-	read_allowed(status_file, text, &allowed);
+	read_set(s, "online", &online);
+	read_set(s, "has_memory", &memory);
+	read_allowed(s, status_file, &allowed);
 	for (uint32_t id = 0; id < NODE_CPUS_MAX && n->count < NODES_MAX; id++) {
 		if (!has(&online, id) || !has(&memory, id) || !has(&allowed, id))
 			continue;
-		n->bytes[n->count] = node_bytes(dir, id, text);
+		n->bytes[n->count] = node_bytes(s, id);
 		if (n->bytes[n->count])
 			n->id[n->count++] = id;
 	}
 	for (uint32_t i = 0, id = 0; id < NODE_CPUS_MAX && n->count; id++) {
 		if (!has(&online, id))
 			continue;
-		node_distances(dir, id, &online, text, by_id);
+		node_distances(s, id, &online, by_id);
 		if (i < n->count && n->id[i] == id) {
 			sort_near(n, i, by_id);
-			take_cpus(n, dir, id, i++, text);
+			take_cpus(n, s, id, i++);
 		} else {
-			take_cpus(n, dir, id, stand_in(n, by_id), text);
+			take_cpus(n, s, id, stand_in(n, by_id));
 		}
 	}
 }
 
 int nodes_read(const char *dir, const char *status_file, struct nodes **ret_nodes)
 {
+	struct source s = { .dir = dir, .text = malloc(TEXT_BYTES) };
 	struct nodes *n = calloc(1, sizeof(*n));
-	char *text = malloc(TEXT_BYTES);
 
-	if (!n || !text) {
+	if (!n || !s.text)
+		s.error = -ENOMEM;
+	else
+		read_nodes(n, &s, status_file);
+	free(s.text);
+	if (s.error) {
 		free(n);
-		free(text);
-		return -ENOMEM;
+		return s.error;
 	}
-	read_nodes(n, dir, status_file, text);
-	free(text);
 	if (!n->count) {
 		n->count = 1;
 		n->bytes[0] = 1; /* all there is */

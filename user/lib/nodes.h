@@ -21,7 +21,8 @@ struct nodes {
 /*
  * Reads the nodes that have memory and are among the Mems_allowed_list of a /proc/PID/status; of
  * processors of other nodes, the nearest one. Nodes beyond NODES_MAX are left out. Where there is
- * no such directory (a kernel without NUMA), one node. -ENOMEM.
+ * no such directory (a kernel without NUMA), or none that we may see, one node. -ENOMEM, -EMFILE,
+ * -ENFILE, -EIO, ...: what is there could not be read.
  */
 int nodes_read(const char *dir, const char *status_file, struct nodes **ret_nodes);
 

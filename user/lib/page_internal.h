@@ -37,8 +37,10 @@ int page_map(int fd, const char *path, struct baro_page **ret_page);
 
 /*
  * Calls visit() for the directories of the caller's cgroups and all above them, nearest first, in
- * the unified hierarchy (0) and in that of the memory controller. It ends the walk by returning 0;
- * -EAGAIN is remembered and returned in the end, anything else goes on. -ENOENT: nobody ended it.
+ * the unified hierarchy (0) and in that of the memory controller. It goes on by returning -ENOENT,
+ * or -EAGAIN, which is remembered and returned in the end; 0 and any other error end the walk and
+ * are what it returns. -ENOENT: nobody ended it. Else -errno: /proc or a directory could not be
+ * read, so that what was not visited may be there all the same.
  */
 typedef int (*self_visit)(void *arg, uint32_t hierarchy, const char *dir, uint64_t id);
 int self_walk(const char *cgroup_file, const char *mountinfo_file, self_visit visit, void *arg);

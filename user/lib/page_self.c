@@ -117,6 +117,24 @@ static const char *below_root(const char *path, const char *root)
 	return path + len;
 }
 
+static bool goes_on(int r)
+{
+	return r == -ENOENT || r == -EAGAIN;
+}
+
+/* The cgroup's id; 0: there is no such directory, or none that we may see. Id 0 marks an engine
+ * without a cgroup; no directory has it. */
+static int read_id(const char *dir, uint64_t *ret_id)
+{
+	struct stat st = { 0 };
+
+	if (stat(dir, &st) < 0 && errno != ENOENT && errno != ENOTDIR && errno != ENODEV &&
+	    errno != EACCES)
+		return -errno;
+	*ret_id = st.st_ino;
+	return 0;
+}
+
 /* From the directory upwards to the mount point, which in a container may itself be an engine's
  * cgroup. */
 static int visit_upwards(uint32_t hierarchy, const char *point, const char *below, self_visit visit,
@@ -129,18 +147,16 @@ static int visit_upwards(uint32_t hierarchy, const char *point, const char *belo
 	if (n < 0 || (size_t)n >= sizeof(dir))
 		return -ENOENT;
 	while (strlen(dir) >= point_len) {
-		struct stat st;
+		uint64_t id = 0;
 		char *slash;
-		int r;
+		int r = read_id(dir, &id);
 
-		/* Id 0 marks an engine without a cgroup; no directory has it. */
-		if (stat(dir, &st) == 0 && st.st_ino) {
-			r = visit(arg, hierarchy, dir, st.st_ino);
-			if (!r)
-				return 0;
-			if (r == -EAGAIN)
-				missed = r;
-		}
+		if (!r)
+			r = id ? visit(arg, hierarchy, dir, id) : -ENOENT;
+		if (!goes_on(r))
+			return r;
+		if (r == -EAGAIN)
+			missed = r;
 		slash = strrchr(dir, '/');
 		if (!slash)
 			break;
@@ -149,17 +165,28 @@ static int visit_upwards(uint32_t hierarchy, const char *point, const char *belo
 	return missed;
 }
 
+/* 1: a line; 0: the end; or -errno. An error in the middle of a line is one, too. */
+static int next_line(FILE *f, char **line, size_t *size)
+{
+	errno = 0;
+	if (getline(line, size, f) > 0 && !ferror(f))
+		return 1;
+	if (feof(f) && !ferror(f))
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
 static int visit_member(const struct membership *me, const char *mountinfo_file, self_visit visit,
 			void *arg)
 {
 	FILE *f = fopen(mountinfo_file, "re");
-	int r = -ENOENT;
+	int r = -ENOENT, more = 0;
 	size_t size = 0;
 	char *line = NULL;
 
 	if (!f)
 		return -errno;
-	while (r && getline(&line, &size, f) > 0) {
+	while (goes_on(r) && (more = next_line(f, &line, &size)) > 0) {
 		char *root, *point;
 		const char *below;
 		int found;
@@ -175,19 +202,19 @@ static int visit_member(const struct membership *me, const char *mountinfo_file,
 	}
 	free(line);
 	(void)fclose(f);
-	return r;
+	return more < 0 ? more : r;
 }
 
 int self_walk(const char *cgroup_file, const char *mountinfo_file, self_visit visit, void *arg)
 {
 	FILE *f = fopen(cgroup_file, "re");
-	int r = -ENOENT;
+	int r = -ENOENT, more = 0;
 	size_t size = 0;
 	char *line = NULL;
 
 	if (!f)
 		return -errno;
-	while (r && getline(&line, &size, f) > 0) {
+	while (goes_on(r) && (more = next_line(f, &line, &size)) > 0) {
 		struct membership me;
 		int found;
 
@@ -199,7 +226,7 @@ int self_walk(const char *cgroup_file, const char *mountinfo_file, self_visit vi
 	}
 	free(line);
 	(void)fclose(f);
-	return r;
+	return more < 0 ? more : r;
 }
 
 struct search {

@@ -33,12 +33,16 @@ int rss_read(const char *status_file, uint64_t *ret_rss_bytes)
 	uint64_t anon, shmem;
 	char text[8192];
 	ssize_t len;
+	int error;
 
 	if (fd < 0)
 		return -errno;
 	len = read(fd, text, sizeof(text) - 1);
+	error = len < 0 ? -errno : 0;
 	close(fd);
-	text[len > 0 ? len : 0] = '\0';
+	if (error)
+		return error;
+	text[len] = '\0';
 	if (!value_of(text, "\nRssAnon:", &anon) || !value_of(text, "\nRssShmem:", &shmem))
 		return -ENODATA;
 	*ret_rss_bytes = anon + shmem;

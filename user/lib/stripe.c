@@ -119,23 +119,15 @@ void stripes_open(struct stripes *s, uint64_t cap_bytes)
 		for (uint32_t i = 0; i < s->count; i++)
 			__atomic_store_n(&s->at[i].word, tag, __ATOMIC_RELEASE);
 	}
-	stripes_unbar(s, tag | cap_bytes);
-}
-
-uint64_t stripes_bar(struct stripes *s)
-{
-	uint64_t cap_word = __atomic_load_n(&s->cap_word, __ATOMIC_RELAXED);
-
-	__atomic_store_n(&s->gate, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->cap_word, 0, __ATOMIC_SEQ_CST);
-	return cap_word;
-}
-
-void stripes_unbar(struct stripes *s, uint64_t cap_word)
-{
-	__atomic_store_n(&s->cap_word, cap_word, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->cap_word, tag | cap_bytes, __ATOMIC_RELEASE);
 	if (s->percpu)
 		__atomic_store_n(&s->gate, s->count, __ATOMIC_RELEASE);
+}
+
+void stripes_bar(struct stripes *s)
+{
+	__atomic_store_n(&s->gate, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->cap_word, 0, __ATOMIC_SEQ_CST);
 }
 
 bool stripes_fence(const struct stripes *s)

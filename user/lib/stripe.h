@@ -55,11 +55,10 @@ void stripes_init(struct stripes *s, struct stripe *at, uint32_t count, bool per
 
 /* With the owner's lock held: */
 void stripes_open(struct stripes *s, uint64_t cap_bytes);
-/* From now on nothing is taken or put; returns what stripes_unbar() would take to go back. */
-uint64_t stripes_bar(struct stripes *s);
-void stripes_unbar(struct stripes *s, uint64_t cap_word);
-/* After barring, once for any number of stripes. False: the kernel refuses, nothing may be swept.
- */
+/* From now on nothing is put, and with rseq nothing taken. May be barred again. */
+void stripes_bar(struct stripes *s);
+/* After barring, once for any number of stripes. False: the kernel refuses; nothing may be swept,
+ * unless it is known otherwise that nobody is in the middle of it. */
 bool stripes_fence(const struct stripes *s);
 /* After the fence: all credit, which is gone from the stripes then. */
 uint64_t stripes_sweep(struct stripes *s);
