@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Admission that follows the pressure page by a client: nobody hands anything in. */
+#include <sys/wait.h>
+
 #include "tests/unit/admission_support.h"
 #include "tests/unit/page_support.h"
+#include "tests/unit/thread_support.h"
 
 struct self {
 	uint32_t hierarchy;
@@ -129,6 +132,100 @@ static void who_waits_sees_by_itself_that_the_emergency_is_over(void **state)
 	end_world(&w);
 }
 
+/* ---- several processes in one cgroup --------------------------------------------------------- */
+
+/* Takes all it gets, tells how much that is, and holds it until it is told to end. */
+static void take_all(int told_fd, int end_fd)
+{
+	const struct baro_job job = { .cost_bytes = 3 * MIB };
+	struct baro_admission_options o = {
+		.size = sizeof(o), .limits = wide_limits(), .cpus = 4, .sharers = 2
+	};
+	struct baro_admission *a;
+	struct baro_collection *c;
+	struct baro_client *client;
+	struct baro_permit p[500];
+	uint64_t bytes = 0;
+	int n = 0, error;
+	char end;
+
+	o.limits.writes_max = 500;
+	o.limits.memory_bytes = 4096 * MIB;
+	must(baro_client_open(NULL, &client) == 0);
+	o.client = client;
+	must(baro_admission_open(&o, &a) == 0);
+	c = open_collection(a);
+	while ((error = baro_permit_acquire(c, &job, &p[n], NULL)) == 0)
+		bytes += p[n++].bytes;
+	must(error == -EDQUOT);
+	must(write(told_fd, &bytes, sizeof(bytes)) == sizeof(bytes));
+	must(read(end_fd, &end, 1) == 0);
+	while (n > 0)
+		must(baro_permit_release(&p[--n]) == 0);
+	baro_admission_close(a);
+	baro_client_close(client);
+	_exit(0);
+}
+
+/* What two processes have together, at the same time. */
+static uint64_t taken_by_two(void)
+{
+	int told[2], end[2], status;
+	uint64_t bytes, sum = 0;
+	pid_t child[2];
+
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(end), 0);
+	for (int i = 0; i < 2; i++) {
+		child[i] = fork();
+		assert_true(child[i] >= 0);
+		if (child[i])
+			continue;
+		close(end[1]);
+		take_all(told[1], end[0]);
+	}
+	close(told[1]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(read(told[0], &bytes, sizeof(bytes)), sizeof(bytes));
+		assert_true(bytes > 0);
+		sum += bytes;
+	}
+	close(end[1]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+		assert_int_equal(status, 0);
+	}
+	close(told[0]);
+	close(end[0]);
+	return sum;
+}
+
+static void processes_that_follow_one_page_stay_within_its_budget_together(void **state)
+{
+	static const struct {
+		enum baro_level level;
+		uint32_t score_ppm;
+		uint64_t left_bytes; /* of 800 MiB */
+	} row[] = { { BARO_LEVEL_NORMAL, 500000, 400 * MIB },
+		    { BARO_LEVEL_WARNING, 750000, 200 * MIB },
+		    { BARO_LEVEL_CRITICAL, 900000, 80 * MIB } };
+	struct world w;
+
+	if (!build_world(*state, &w)) {
+		print_message("no cgroup of our own is to be seen here\n");
+		skip();
+		return;
+	}
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		uint64_t sum;
+
+		publish(&w, row[i].level, row[i].score_ppm, 800 * MIB);
+		sum = taken_by_two();
+		assert_in_range(sum, row[i].left_bytes / 2, row[i].left_bytes);
+	}
+	end_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +233,9 @@ int main(void)
 						page_dir_setup, page_dir_teardown),
 		cmocka_unit_test_setup_teardown(who_waits_sees_by_itself_that_the_emergency_is_over,
 						page_dir_setup, page_dir_teardown),
+		cmocka_unit_test_setup_teardown(
+		    processes_that_follow_one_page_stay_within_its_budget_together, page_dir_setup,
+		    page_dir_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
