@@ -37,6 +37,10 @@ tree_files() {
 	scripts/check-pure "${objects[@]}"
 }
 
+@test "tables, budgets and pools of the library read no clock, and nothing reads one that can be set" {
+	scripts/check-clocks user/lib "$build/pic/user/lib"
+}
+
 @test "public headers compile alone as C99 and C++ without a warning" {
 	scripts/check-headers
 }
