@@ -50,7 +50,7 @@ static bool build_world(struct page_dir *dir, struct world *w)
 		return false;
 	who.cgroup_id = self.id;
 	who.cgroup_hierarchy = self.hierarchy;
-	w->writer = page_open_writer(dir, 1, PAGE_CREATED);
+	w->writer = page_open_writer(dir, 2, PAGE_CREATED);
 	assert_int_equal(page_writer_assign(w->writer, 0, &who), 0);
 	publish(w, BARO_LEVEL_NORMAL, 100000, 800 * MIB);
 	/* NOLINTBEGIN(concurrency-mt-unsafe): one thread yet */
@@ -129,6 +129,53 @@ static void who_waits_sees_by_itself_that_the_emergency_is_over(void **state)
 		baro_permit_release(&waiter[i].permit);
 	}
 	assert_idle(w.admission);
+	end_world(&w);
+}
+
+/* The host is calm and the engine is not, then the other way round, with a neighbour in between. */
+static void what_counts_is_the_own_slot_and_not_the_host(void **state)
+{
+	static const struct {
+		enum baro_level host, own, other;
+		uint32_t host_ppm, own_ppm, other_ppm;
+	} row[] = {
+		{ BARO_LEVEL_NORMAL, BARO_LEVEL_CRITICAL, BARO_LEVEL_WARNING, 110000, 900000,
+		  720000 },
+		{ BARO_LEVEL_EMERGENCY, BARO_LEVEL_NORMAL, BARO_LEVEL_CRITICAL, 970000, 120000,
+		  880000 },
+	};
+	const struct page_slot_identity neighbour = { .name = "other", .cgroup_id = 1 };
+	struct baro_admission_limits now;
+	struct baro_pressure p;
+	struct world w;
+
+	if (!build_world(*state, &w)) {
+		print_message("no cgroup of our own is to be seen here\n");
+		skip();
+		return;
+	}
+	assert_int_equal(page_writer_assign(w.writer, 1, &neighbour), 0);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		const struct page_header_values host = { .level = row[i].host,
+							 .score_ppm = row[i].host_ppm };
+		const struct page_slot_values other = { .state = BARO_SLOT_ACTIVE,
+							.level = row[i].other,
+							.score_ppm = row[i].other_ppm,
+							.budget_bytes = 8 * MIB };
+
+		publish(&w, row[i].own, row[i].own_ppm, 800 * MIB);
+		page_writer_update(w.writer, 1, &other, clock_now_ns());
+		page_writer_commit(w.writer, &host, clock_now_ns(), LEASE_NS, false);
+		assert_int_equal(baro_client_source(w.client), BARO_SOURCE_PAGE);
+		assert_int_equal(baro_client_read(w.client, &p), 0);
+		assert_int_equal(p.score_ppm, row[i].own_ppm);
+		assert_int_equal(BARO_STATUS_LEVEL(p.status), row[i].own);
+		assert_int_equal(p.budget_bytes, 800 * MIB);
+		look_now(&w);
+		assert_int_equal(stats_of(w.admission).level, row[i].own);
+		baro_admission_limits_now(w.admission, &now);
+		assert_true((now.memory_bytes < 100 * MIB) == (row[i].own_ppm > 800000));
+	}
 	end_world(&w);
 }
 
@@ -232,6 +279,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_pages_budget_and_level_bound_what_is_admitted,
 						page_dir_setup, page_dir_teardown),
 		cmocka_unit_test_setup_teardown(who_waits_sees_by_itself_that_the_emergency_is_over,
+						page_dir_setup, page_dir_teardown),
+		cmocka_unit_test_setup_teardown(what_counts_is_the_own_slot_and_not_the_host,
 						page_dir_setup, page_dir_teardown),
 		cmocka_unit_test_setup_teardown(
 		    processes_that_follow_one_page_stay_within_its_budget_together, page_dir_setup,
