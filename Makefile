@@ -284,8 +284,7 @@ $(BUILD)/fuzz/fuzz_scenario: $(addprefix user/sim/,scenario.c keys.c values.c) u
 $(BUILD)/fuzz/fuzz_page: $(wildcard user/lib/page*.c)
 $(BUILD)/fuzz/fuzz_cgroup: cgroup/parse.c
 $(BUILD)/fuzz/fuzz_demand: user/daemon/demand.c user/daemon/demand_metrics.c $(wildcard user/lib/*.c)
-$(BUILD)/fuzz/fuzz_env: $(wildcard user/lib/pool*.c)
-$(BUILD)/fuzz/fuzz_manifest: $(wildcard user/lib/registry*.c) user/lib/percpu.c
+$(BUILD)/fuzz/fuzz_env $(BUILD)/fuzz/fuzz_manifest: $(wildcard user/lib/*.c)
 $(BUILD)/fuzz/fuzz_trace: user/daemon/trace.c user/cli/replay.c user/cli/replay_compare.c \
 	$(wildcard user/daemon/law_*.c user/daemon/estimate.c user/daemon/policy*.c)
 $(BUILD)/fuzz/%: tests/fuzz/%.c
