@@ -57,8 +57,10 @@ static inline double metrics_value(struct baro_metrics *metrics, const char *nam
 
 	snprintf(whole, sizeof(whole), "\n%s ", name);
 	at = strstr(text, whole);
-	if (!at)
+	if (!at) {
 		fail_msg("no \"%s\" in\n%s", name, text);
+		return 0;
+	}
 	return strtod(at + strlen(whole), NULL);
 }
 
