@@ -19,6 +19,7 @@
 #include "include/barostat/registry.h"
 
 #define MANY      100000u
+#define ADDED     10000u /* registered in one sample */
 #define FEW       100u
 #define HOT_NAME  "tenant-00042/orders/index-000042"
 #define NAME_SIZE 48
@@ -33,6 +34,10 @@ static struct {
 	struct baro_registry *many, *few;
 	uint64_t hot; /* loaded, among the many */
 	struct seed_registry seed_many, seed_few;
+
+	char (*name)[NAME_SIZE]; /* [ADDED], to be registered */
+	struct baro_registry *fresh;
+	struct seed_registry seed_fresh;
 
 	struct baro_pools *pools;
 	struct seed_pools seed_pools;
@@ -138,6 +143,38 @@ static void run_seed_get(unsigned int n)
 	ROUNDS_LOOP(n, __asm__ volatile("" ::"r"(seed_get(&b.seed_many, HOT_NAME))));
 }
 
+static struct baro_registry *open_registry(unsigned int n, uint64_t *ret_name_bytes);
+
+/* Into an empty one: the run before the sample, of a tenth, makes it and does not count. */
+static void run_add(unsigned int n)
+{
+	struct baro_index_spec spec = { .bytes = 1 << 20 };
+	uint64_t names;
+
+	if (n < ADDED) {
+		baro_registry_close(b.fresh);
+		b.fresh = open_registry(0, &names);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		spec.name = b.name[i];
+		if (baro_registry_add(b.fresh, &spec, NULL) < 0)
+			abort();
+	}
+}
+
+static void run_seed_add(unsigned int n)
+{
+	if (n < ADDED) {
+		seed_close(&b.seed_fresh);
+		seed_open(&b.seed_fresh, 16);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		if (!seed_register(&b.seed_fresh, b.name[i]))
+			abort();
+}
+
 static void run_count(unsigned int n)
 {
 	struct baro_registry_counts counts;
@@ -182,8 +219,10 @@ enum row {
 	NOTHING,
 	RECORD,
 	RECORD_2,
+	RECORD_4,
 	SEED_RECORD,
 	SEED_RECORD_2,
+	SEED_RECORD_4,
 	FLUSH,
 	SEED_FLUSH,
 	UPDATE,
@@ -195,6 +234,8 @@ enum row {
 	NAMED_2,
 	SEED_GET,
 	SEED_GET_2,
+	ADD,
+	SEED_ADD,
 	COUNT,
 	COUNT_FEW,
 	SEED_COUNT,
@@ -208,10 +249,12 @@ static struct rounds_row rows[ROWS] = {
 		      NULL },
 	[RECORD] = { "record_write", "memtable: a write is counted", run_record, 200000, 1, NULL },
 	[RECORD_2] = { "record_write_2", "by two threads at once", run_record, 200000, 2, NULL },
+	[RECORD_4] = { "record_write_4", "by four", run_record, 200000, 4, NULL },
 	[SEED_RECORD] = { "seed_record_write", "one shared atomic counter", run_seed_record, 200000,
 			  1, NULL },
 	[SEED_RECORD_2] = { "seed_record_write_2", "by two threads at once", run_seed_record,
 			    200000, 2, NULL },
+	[SEED_RECORD_4] = { "seed_record_write_4", "by four", run_seed_record, 200000, 4, NULL },
 	[FLUSH] = { "should_flush", "memtable: should it be flushed", run_should_flush, 1000000, 1,
 		    NULL },
 	[SEED_FLUSH] = { "seed_should_flush", "the same", run_seed_should_flush, 1000000, 1, NULL },
@@ -229,6 +272,8 @@ static struct rounds_row rows[ROWS] = {
 	[NAMED_2] = { "get_named_2", "by two threads at once", run_get_named, 100000, 2, NULL },
 	[SEED_GET] = { "seed_get", "by name, under the lock", run_seed_get, 100000, 1, NULL },
 	[SEED_GET_2] = { "seed_get_2", "by two threads at once", run_seed_get, 100000, 2, NULL },
+	[ADD] = { "add", "one of 10000 is registered", run_add, ADDED, 1, NULL },
+	[SEED_ADD] = { "seed_add", "the same, an allocation each", run_seed_add, ADDED, 1, NULL },
 	[COUNT] = { "count", "all counts, of 100000", run_count, 50000, 1, NULL },
 	[COUNT_FEW] = { "count_few", "all counts, of 100", run_count_few, 50000, 1, NULL },
 	[SEED_COUNT] = { "seed_count", "loaded ones of 100000, counted", run_seed_count, 3, 1,
@@ -336,6 +381,12 @@ static void set_up(void)
 	    baro_registry_get(b.many, b.hot, 1, &pin) < 0)
 		abort();
 	baro_pin_release(&pin);
+	b.name = calloc(ADDED, sizeof(*b.name));
+	if (!b.name)
+		abort();
+	for (unsigned int i = 0; i < ADDED; i++)
+		name_of(i, b.name[i]);
+	seed_open(&b.seed_fresh, 16);
 	seed_open(&b.seed_many, MANY);
 	seed_open(&b.seed_few, FEW);
 	for (unsigned int i = 0; i < MANY; i++) {
@@ -358,6 +409,9 @@ static void tear_down(void)
 	baro_pools_close(b.pools);
 	baro_registry_close(b.many);
 	baro_registry_close(b.few);
+	baro_registry_close(b.fresh);
+	seed_close(&b.seed_fresh);
+	free(b.name);
 	seed_close(&b.seed_many);
 	seed_close(&b.seed_few);
 }
@@ -381,6 +435,8 @@ int main(int argc, char **argv)
 		{ "record_write, ns", rounds_median_ns(&r, RECORD), 2 },
 		{ "record_write, two threads to one",
 		  rounds_median_ns(&r, RECORD_2) / rounds_median_ns(&r, RECORD), 1.3 },
+		{ "record_write, four threads, times the seed's",
+		  rounds_median_ns(&r, RECORD_4) / rounds_median_ns(&r, SEED_RECORD_4), 1 },
 		{ "should_flush, ns", rounds_median_ns(&r, FLUSH), 0.5 },
 		{ "sizer update with real pressure, ns", rounds_median_ns(&r, UPDATE), 60 },
 		{ "registry get and release, ns", rounds_median_ns(&r, GET), 30 },
@@ -390,6 +446,8 @@ int main(int argc, char **argv)
 		  rounds_median_ns(&r, GET_2) / rounds_median_ns(&r, GET), 1.5 },
 		{ "counts of 100000 indexes, times those of 100",
 		  rounds_median_ns(&r, COUNT) / rounds_median_ns(&r, COUNT_FEW), 1.5 },
+		{ "registering an index, times the seed's",
+		  rounds_median_ns(&r, ADD) / rounds_median_ns(&r, SEED_ADD), 1 },
 		{ "memory of one of 100000 indexes beyond its name, bytes", per_index, 100 },
 		{ "pool tick, times the seed's",
 		  rounds_median_ns(&r, POOL_TICK) / rounds_median_ns(&r, SEED_TICK), 1 },

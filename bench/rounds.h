@@ -2,9 +2,9 @@
 /*
  * Rows that are measured in one interleaved run: every round measures every row, in an order
  * shuffled anew; medians over rounds. Times are of the thread's CPU clock: what others do with the
- * processor meanwhile does not count. A row of two threads is run by both at once, each on a
- * processor of its own where there are two; its time is the mean of theirs, and a sample in which
- * one of them did not keep up is taken anew.
+ * processor meanwhile does not count. A row of several threads is run by all at once, each on a
+ * processor of its own where there are as many; its time is the mean of theirs, and a sample in
+ * which one of them did not keep up is taken anew.
  */
 #ifndef BAROSTAT_BENCH_ROUNDS_H
 #define BAROSTAT_BENCH_ROUNDS_H
@@ -26,7 +26,7 @@ struct rounds_row {
 	const char *name, *what;
 	void (*run)(unsigned int n); /* so many operations */
 	unsigned int loops; /* by each thread, in one round */
-	unsigned int threads; /* 1 or 2 */
+	unsigned int threads; /* at most ROUNDS_THREADS_MAX */
 	uint64_t *ps; /* per operation, one per round; sorted at the end */
 };
 
@@ -84,24 +84,25 @@ static inline uint64_t rounds_time_ps(const struct rounds_row *row)
 	return (rounds_cpu_ns() - begin) * 1000 / row->loops;
 }
 
-/* Which of the threads of a row runs it: 0 or 1. */
+/* Which of the threads of a row runs it, from 0 on. */
 static __thread unsigned int rounds_me;
 
-#define ROUNDS_CHUNK 256u /* operations between two looks at the other thread */
-#define ROUNDS_TRIES 20 /* for a sample in which both kept up */
+#define ROUNDS_THREADS_MAX 8
+#define ROUNDS_CHUNK       256u /* operations between two looks at the other threads */
+#define ROUNDS_TRIES       20 /* for a sample in which all kept up */
 
-struct rounds_pair {
+struct rounds_team {
 	const struct rounds_row *row;
 	pthread_barrier_t start;
-	uint64_t ops[2][16]; /* a counter each, far apart */
+	uint64_t ops[ROUNDS_THREADS_MAX][16]; /* a counter each, far apart */
 	unsigned int done;
 };
 
 struct rounds_member {
-	struct rounds_pair *pair;
+	struct rounds_team *team;
 	pthread_t thread;
 	unsigned int which;
-	bool kept_up; /* the other did at least half as much meanwhile */
+	bool kept_up; /* the others did at least half as much each meanwhile, on average */
 	uint64_t ps;
 };
 
@@ -123,70 +124,85 @@ static inline void rounds_pin(unsigned int which)
 	}
 }
 
-/* Returns how much the other did meanwhile. */
-static inline uint64_t rounds_run_beside(struct rounds_pair *p, unsigned int me, unsigned int n)
+static inline uint64_t rounds_ops_of_others(const struct rounds_team *t, unsigned int me)
 {
-	uint64_t before = __atomic_load_n(&p->ops[!me][0], __ATOMIC_RELAXED);
+	uint64_t ops = 0;
+
+	for (unsigned int i = 0; i < t->row->threads; i++)
+		ops += i == me ? 0 : __atomic_load_n(&t->ops[i][0], __ATOMIC_RELAXED);
+	return ops;
+}
+
+/* Returns how much the others did meanwhile. */
+static inline uint64_t rounds_run_beside(struct rounds_team *t, unsigned int me, unsigned int n)
+{
+	uint64_t before = rounds_ops_of_others(t, me);
 
 	for (unsigned int i = 0; i < n; i += ROUNDS_CHUNK) {
 		unsigned int chunk = n - i < ROUNDS_CHUNK ? n - i : ROUNDS_CHUNK;
 
-		p->row->run(chunk);
-		__atomic_store_n(&p->ops[me][0], p->ops[me][0] + chunk, __ATOMIC_RELAXED);
+		t->row->run(chunk);
+		__atomic_store_n(&t->ops[me][0], t->ops[me][0] + chunk, __ATOMIC_RELAXED);
 	}
-	return __atomic_load_n(&p->ops[!me][0], __ATOMIC_RELAXED) - before;
+	return rounds_ops_of_others(t, me) - before;
 }
 
-/* Goes on until the other is measured, too. */
+/* Goes on until the others are measured, too. */
 static inline void *rounds_member_run(void *arg)
 {
 	struct rounds_member *m = arg;
-	struct rounds_pair *p = m->pair;
-	unsigned int loops = p->row->loops;
+	struct rounds_team *t = m->team;
+	unsigned int loops = t->row->loops, others = t->row->threads - 1;
 	uint64_t begin;
 
 	rounds_pin(m->which);
 	rounds_me = m->which;
-	pthread_barrier_wait(&p->start);
-	(void)rounds_run_beside(p, m->which, loops / 10);
+	pthread_barrier_wait(&t->start);
+	(void)rounds_run_beside(t, m->which, loops / 10);
 	begin = rounds_cpu_ns();
-	m->kept_up = rounds_run_beside(p, m->which, loops) >= loops / 2;
+	m->kept_up = rounds_run_beside(t, m->which, loops) >= (uint64_t)others * (loops / 2);
 	m->ps = (rounds_cpu_ns() - begin) * 1000 / loops;
-	__atomic_add_fetch(&p->done, 1, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&p->done, __ATOMIC_ACQUIRE) < 2)
-		(void)rounds_run_beside(p, m->which, 1);
+	__atomic_add_fetch(&t->done, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&t->done, __ATOMIC_ACQUIRE) <= others)
+		(void)rounds_run_beside(t, m->which, 1);
 	return NULL;
 }
 
-/* One sample; false when the two did not really run at once. */
-static inline bool rounds_try_two(const struct rounds_row *row, uint64_t *ret_ps)
+/* One sample; false when they did not really run at once. */
+static inline bool rounds_try_all(const struct rounds_row *row, uint64_t *ret_ps)
 {
-	struct rounds_pair pair = { .row = row };
-	struct rounds_member member[2];
+	struct rounds_team team = { .row = row };
+	struct rounds_member member[ROUNDS_THREADS_MAX];
+	bool kept_up = true;
+	uint64_t ps = 0;
 
-	pthread_barrier_init(&pair.start, NULL, 2);
-	for (unsigned int i = 0; i < 2; i++) {
-		member[i] = (struct rounds_member){ .pair = &pair, .which = i };
+	pthread_barrier_init(&team.start, NULL, row->threads);
+	for (unsigned int i = 0; i < row->threads; i++) {
+		member[i] = (struct rounds_member){ .team = &team, .which = i };
 		if (pthread_create(&member[i].thread, NULL, rounds_member_run, &member[i]) != 0)
 			abort();
 	}
-	for (unsigned int i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < row->threads; i++) {
 		pthread_join(member[i].thread, NULL);
-	pthread_barrier_destroy(&pair.start);
-	*ret_ps = (member[0].ps + member[1].ps) / 2;
-	return member[0].kept_up && member[1].kept_up;
+		ps += member[i].ps;
+		kept_up = kept_up && member[i].kept_up;
+	}
+	pthread_barrier_destroy(&team.start);
+	*ret_ps = ps / row->threads;
+	return kept_up;
 }
 
-/* On one processor, or a busy machine, whatever comes of the last try. */
-static inline uint64_t rounds_time_two_ps(const struct rounds_row *row)
+/* With fewer processors, or on a busy machine, whatever comes of the last try. */
+static inline uint64_t rounds_time_all_ps(const struct rounds_row *row)
 {
 	cpu_set_t allowed;
 	uint64_t ps = 0;
 	int tries = ROUNDS_TRIES;
 
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0 || CPU_COUNT(&allowed) < 2)
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0 ||
+	    (unsigned int)CPU_COUNT(&allowed) < row->threads)
 		tries = 1;
-	while (tries-- > 0 && !rounds_try_two(row, &ps))
+	while (tries-- > 0 && !rounds_try_all(row, &ps))
 		;
 	return ps;
 }
@@ -217,8 +233,8 @@ static inline void rounds_measure(struct rounds *r)
 			order[k] = swap;
 		}
 		for (unsigned int i = 0; i < r->rows; i++)
-			order[i]->ps[round] = order[i]->threads == 2 ? rounds_time_two_ps(order[i])
-								     : rounds_time_ps(order[i]);
+			order[i]->ps[round] = order[i]->threads > 1 ? rounds_time_all_ps(order[i])
+								    : rounds_time_ps(order[i]);
 	}
 	for (unsigned int i = 0; i < r->rows; i++)
 		qsort(r->row[i].ps, r->rounds, sizeof(uint64_t), rounds_by_value);

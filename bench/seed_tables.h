@@ -173,6 +173,52 @@ static void seed_add(struct seed_registry *r, const char *name, bool loaded)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* A table of hashes that doubles when it holds as many as it has buckets. */
+static void seed_grow(struct seed_registry *r)
+{
+	size_t buckets = 2 * r->buckets;
+	struct seed_index **bucket = calloc(buckets, sizeof(*bucket));
+
+	if (!bucket)
+		abort();
+	for (size_t b = 0; b < r->buckets; b++)
+		while (r->bucket[b]) {
+			struct seed_index *i = r->bucket[b];
+
+			r->bucket[b] = i->next;
+			i->next = bucket[i->hash % buckets];
+			bucket[i->hash % buckets] = i;
+		}
+	free(r->bucket);
+	r->bucket = bucket;
+	r->buckets = buckets;
+}
+
+/* Under the lock: is it there; if not a node with its text, and room for it. */
+static __attribute__((noinline)) bool seed_register(struct seed_registry *r, const char *name)
+{
+	struct seed_index *i;
+
+	pthread_mutex_lock(&r->lock);
+	if (seed_find(r, name)) {
+		pthread_mutex_unlock(&r->lock);
+		return false;
+	}
+	i = calloc(1, sizeof(*i));
+	if (!i)
+		abort();
+	memcpy(i->name, name, strnlen(name, sizeof(i->name) - 1));
+	i->hash = seed_hash(name);
+	i->bytes = 1 << 20;
+	if (r->indexes == r->buckets)
+		seed_grow(r);
+	i->next = r->bucket[i->hash % r->buckets];
+	r->bucket[i->hash % r->buckets] = i;
+	r->indexes++;
+	pthread_mutex_unlock(&r->lock);
+	return true;
+}
+
 static void seed_open(struct seed_registry *r, size_t buckets)
 {
 	*r = (struct seed_registry){ .buckets = buckets };

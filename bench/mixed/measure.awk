@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What was seen of one cell of bench/mixed/run, as JSON: samples of `mixed watch` in, figures out.
 #
-# Variables: cell; managed, 1 when there are budgets; slack, in bytes; grace_ms, how long an engine
-# may take to come down to a budget that was lowered; lead_ms.
+# Variables: cell; managed, 1 when there are budgets; slack, in bytes; gross, in bytes, what is far
+# above a budget; grace_ms, how long an engine may take to come down to a budget that was lowered;
+# lead_ms.
 # Files: ends.tsv (NAME STATUS KILLS), then samples.tsv.
 
 BEGIN {FS = "\t"}
@@ -45,15 +46,15 @@ $2 == "total" {
 		delete since[e]
 }
 
-# How many samples are above the highest budget of the last grace_ms. A raised budget is on the page
-# some ticks after the kernel has it: lead_ms.
-function samples_above(e,   i, k, first, highest, above) {
+# How many samples are `more` bytes above the highest budget of the last grace_ms. A raised budget is
+# on the page some ticks after the kernel has it: lead_ms.
+function samples_above(e, more,   i, k, first, highest, above) {
 	for (i = first = 1; i <= n[e]; i++) {
 		while (at[e, first] < at[e, i] - grace_ms) first++
 		highest = 0
 		for (k = first; k <= n[e] && at[e, k] <= at[e, i] + lead_ms; k++)
 			if (was[e, k] > highest) highest = was[e, k]
-		above += used[e, i] > highest + slack
+		above += used[e, i] > highest + more
 	}
 	return above
 }
@@ -67,8 +68,8 @@ END {
 		printf "%s{\"name\":\"%s\",\"status\":%d,\"kills\":%d,\"samples\":%d,\"alive_ms\":%d,\"usage_max_bytes\":%.0f,\"usage_mean_bytes\":%.0f,\"rss_max_bytes\":%.0f", \
 			(i > 1 ? "," : ""), e, status[e], kills[e], n[e], alive_ms[e], usage_max[e], (n[e] ? usage_sum[e] / n[e] : 0), rss_max[e]
 		if (managed)
-			printf ",\"budget_min_bytes\":%.0f,\"budget_max_bytes\":%.0f,\"samples_above\":%d,\"samples_behind\":%d,\"behind_max_bytes\":%.0f,\"behind_max_ms\":%d", \
-				budget_min[e], budget_max[e], samples_above(e), behind[e], behind_bytes[e], behind_ms[e]
+			printf ",\"budget_min_bytes\":%.0f,\"budget_max_bytes\":%.0f,\"samples_above\":%d,\"samples_gross\":%d,\"samples_behind\":%d,\"behind_max_bytes\":%.0f,\"behind_max_ms\":%d", \
+				budget_min[e], budget_max[e], samples_above(e, slack), samples_above(e, gross), behind[e], behind_bytes[e], behind_ms[e]
 		printf "}"
 	}
 	print "]}"

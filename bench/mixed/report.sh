@@ -4,6 +4,7 @@
 
 grace_ms=2500 # an engine is asked to give back within 2 s; a tick and a sample come on top
 lead_ms=500 # and a raised limit is in force before the page says so: two of the longest ticks
+gross_percent=25 # of the ceiling: what no engine takes beyond its budget, however busy the machine is
 slack_percent=1 # of the ceiling: what the kernel charges in advance, to each processor
 
 # One line of JSON for a cell that has run: what was watched, joined with what engines say.
@@ -12,6 +13,7 @@ report_cell() {
 	[ "$1" != none ] || managed=0
 	awk -v cell="$1" -v managed=$managed -v grace_ms=$grace_ms -v lead_ms=$lead_ms \
 		-v slack=$(((ceiling_mb << 20) * slack_percent / 100)) \
+		-v gross=$(((ceiling_mb << 20) * gross_percent / 100)) \
 		-f "$here/measure.awk" "$dir/ends.tsv" "$dir/samples.tsv" >"$dir/watched.json"
 	for name in "${engines[@]}"; do
 		[ ! -s "$dir/$name.json" ] || cat "$dir/$name.json"

@@ -111,7 +111,11 @@ struct baro_budget_stats {
 	uint64_t slack_bytes; /* how much credit may be out, at most; 0: none */
 	uint64_t rejections; /* reservations that this layer refused */
 	uint64_t over_releases; /* releases of what was not held: each is a bug of the caller */
-	uint64_t reserved1[4];
+	/* How often the level was reached from below, by what was drawn (credit that was out
+	 * included) or by a limit that came down. Counted again only after usage was a 32nd of the
+	 * threshold below it. */
+	uint64_t warnings, criticals, emergencies;
+	uint64_t reserved1[1];
 };
 
 /*

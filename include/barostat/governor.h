@@ -93,7 +93,9 @@ struct baro_governor_stats {
 	uint32_t level; /* enum baro_level, as baro_governor_level() */
 	uint32_t followed_level; /* of the daemon or the cgroup; BARO_LEVEL_UNKNOWN: none */
 	uint32_t engines;
-	uint64_t reserved0[4];
+	/* Of the ceiling's budget, by its usage and drift; not of what is followed. */
+	uint64_t warnings, criticals, emergencies;
+	uint64_t reserved0[1];
 };
 
 /* Everything about an engine's place; baro_budget_read() has what it uses. */
@@ -129,6 +131,8 @@ BARO_API struct baro_budget *baro_governor_top(struct baro_governor *governor);
  *  -ERANGE	some layer would guarantee more than its limit
  *  -ENOSPC	BARO_GOVERNOR_ENGINES_MAX engines
  *  -ENAMETOOLONG, -E2BIG, -ENOMEM	as baro_budget_open()
+ * Where the governor has metrics the engine gets its own, or is not added: the errors of
+ * baro_metrics_add().
  */
 BARO_API int baro_governor_add(struct baro_governor *governor, struct baro_budget *parent,
 			       const char *name, uint32_t flags, uint64_t min_bytes,
@@ -196,8 +200,12 @@ BARO_API const char *baro_drift_name(uint32_t drift);
 
 /*
  * Registers the counts (docs/metrics.md) under a label, which tells several governors apart; NULL:
- * none. Their owner is the governor: baro_metrics_remove(metrics, governor) before it goes. All or
- * none: the errors of baro_metrics_add(). The engines' budgets have metrics of their own.
+ * none. The budgets of its engines are registered with them, under the engine's name ("label.name"
+ * with a label): those that are there, those that are added later, until they are removed. So they
+ * are not to be registered by hand under that name; layers between are, and the first bytes of the
+ * names, BARO_METRIC_LABEL_BYTES with the label and the NUL, have to differ. The owner of all is
+ * the governor: baro_metrics_remove(metrics, governor) before it goes. All or none: the errors of
+ * baro_metrics_add().
  */
 BARO_API int baro_governor_add_metrics(struct baro_governor *governor, struct baro_metrics *metrics,
 				       const char *label);

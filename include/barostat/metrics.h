@@ -39,7 +39,7 @@
 extern "C" {
 #endif
 
-#define BARO_METRICS_MAX         1024 /* of one registry */
+#define BARO_METRICS_MAX         16384 /* of one registry */
 #define BARO_METRIC_NAME_BYTES   BARO_DEMAND_METRIC_NAME_BYTES /* with the NUL */
 #define BARO_METRIC_LABEL_BYTES  BARO_DEMAND_METRIC_LABEL_BYTES
 #define BARO_METRIC_HELP_BYTES   256
@@ -101,7 +101,8 @@ struct baro_metric {
 /* -ENOMEM. */
 BARO_API int baro_metrics_new(struct baro_metrics **ret_metrics);
 
-/* The last call, and no client has it any more. NULL is fine. */
+/* The last call, and no client has it any more. Objects that are still registered stay as they
+ * are. NULL is fine. */
 BARO_API void baro_metrics_free(struct baro_metrics *metrics);
 
 /*

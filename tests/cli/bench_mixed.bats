@@ -20,7 +20,7 @@ samples() {
 }
 
 measure() {
-	awk -v cell=c -v managed="${1:-1}" -v grace_ms=2500 -v lead_ms=500 -v slack=$mib \
+	awk -v cell=c -v managed="${1:-1}" -v grace_ms=2500 -v lead_ms=500 -v slack=$mib -v gross=$((25 * mib)) \
 		-f "$top/bench/mixed/measure.awk" ends.tsv samples.tsv >json
 	cat json
 }
@@ -36,6 +36,13 @@ measure() {
 	samples 0 3000 32 30
 	measure
 	jq -e ".watched[0] | .samples_above == 60 and .behind_max_bytes == 2 * $mib and .behind_max_ms == 2950" json
+}
+
+@test "an engine far above its budget is told from one a little above it" {
+	samples 0 500 45 30
+	samples 500 1500 56 30
+	measure
+	jq -e '.watched[0] | .samples_above == 30 and .samples_gross == 20' json
 }
 
 @test "an engine may come down to a lowered budget in time, and is above it after that" {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
 # An engine on RocksDB whose writes are admitted, throttled, cancelled and killed: nothing that was
-# acknowledged is lost, no order number is given twice, and what was ordered has no gap.
+# acknowledged is lost, no order number is given twice, what was ordered has no gap, and rows are as
+# their last update or delete left them.
 
 load ../lib/wait
 
@@ -17,19 +18,30 @@ teardown() {
 	rm -rf "$scratch"
 }
 
+# acknowledged COUNT: so many jobs, behind the first `before`, and of each kind but index builds
 acknowledged() {
-	[ "$(wc -l <"$scratch/acks")" -ge "$1" ]
+	awk -v from="$before" -v count="$1" 'NR > from {n++; of[$5] = 1}
+		END {exit !(n >= count && length(of) == 7)}' "$scratch/acks"
+}
+
+# Of the running ingest, and not just once.
+was_throttled() {
+	grep -Eq '^so far: .* throttled [0-9]*[0-9][0-9] waited [0-9]*[0-9][0-9] ' "$scratch/out"
+}
+
+well_under_way() {
+	gone "$pid" || { acknowledged 150 && was_throttled; }
 }
 
 @test "what was acknowledged is there after kill -9 in the middle of a throttled ingest, each time" {
-	local round target
+	local round before
 	touch "$scratch/acks"
 	for round in 1 2 3; do
 		"$ingest" write "$scratch/db" "$scratch/acks" >"$scratch/out" 2>&1 3>&- &
 		pid=$!
-		target=$(($(wc -l <"$scratch/acks") + 150))
-		wait_for 60 acknowledged "$target"
-		kill -9 "$pid"
+		before=$(wc -l <"$scratch/acks")
+		wait_for 60 well_under_way
+		kill -9 "$pid" || { cat "$scratch/out"; return 1; }
 		wait "$pid" || true
 		pid=
 		run "$ingest" verify "$scratch/db" "$scratch/acks"
@@ -60,9 +72,19 @@ acknowledged() {
 	[ "$status" = 1 ]
 	[[ $output == *"was acknowledged to"* ]]
 	# acknowledged, and never written
-	{ cat "$scratch/good"; echo "u 999991 1 1"; } >"$scratch/acks"
+	{ cat "$scratch/good"; echo "u 999991 1 1 3"; } >"$scratch/acks"
 	run "$ingest" verify "$scratch/db" "$scratch/acks"
 	echo "$output"
 	[ "$status" = 1 ]
 	[[ $output == *"was acknowledged and is not there"* ]]
+}
+
+@test "the check sees an update or a delete that is lost" {
+	"$ingest" write "$scratch/db" "$scratch/acks" 100
+	"$ingest" verify "$scratch/db" "$scratch/acks"
+	"$ingest" spoil "$scratch/db"
+	run "$ingest" verify "$scratch/db" "$scratch/acks"
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ $output == *" is not as "*" left it"* ]]
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the memory of arenas is, on a machine of several nodes. For each node a thread of that node
- * opens arenas, and a thread of the next node is the first to touch what is allocated from them.
+ * opens arenas, and a thread of another node than the arena's is the first to touch what is
+ * allocated from them. Threads that open one on a node by its number, or want to be pinned, may run
+ * everywhere before.
  *
- *   arena: a line "KIND opened-on N arena-on N touched-on M pages ON-NODE-0 ON-NODE-1 ..." for each
+ *   arena: a line "KIND opened-on N arena-on N touched-on M pages ON-NODE-0 ON-NODE-1 ... stays-on
+ *          N" for each, of where the opener may run afterwards (-1: on several)
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -31,12 +34,28 @@ try {
 	struct baro_arena *arena;
 	char *block[BLOCKS];
 	uint32_t node;
+	int stays_on;
 };
 
 static void give_up(const char *what)
 {
 	fprintf(stderr, "arena: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+/* The only node this thread may run on, or -1. */
+static int only_node(void)
+{
+	struct bitmask *nodes = numa_get_run_node_mask();
+	int only = -1;
+
+	if (!nodes)
+		give_up("run node mask");
+	for (int i = 0; i <= numa_max_node() && numa_bitmask_weight(nodes) == 1; i++)
+		if (numa_bitmask_isbitset(nodes, (unsigned int)i))
+			only = i;
+	numa_bitmask_free(nodes);
+	return only;
 }
 
 static void *open_on_node(void *arg)
@@ -46,6 +65,8 @@ static void *open_on_node(void *arg)
 
 	if (numa_run_on_node(t->opener) < 0)
 		give_up("run on node");
+	if (t->options.flags & (BARO_ARENA_NODE | BARO_ARENA_PIN) && numa_run_on_node(-1) < 0)
+		give_up("run anywhere");
 	errno = -baro_arena_open(&t->options, &t->arena);
 	if (errno)
 		give_up("open");
@@ -54,6 +75,7 @@ static void *open_on_node(void *arg)
 	if (baro_arena_read(t->arena, &c) < 0 || c.misplaced)
 		give_up("misplaced");
 	t->node = c.node;
+	t->stays_on = only_node();
 	return NULL;
 }
 
@@ -96,7 +118,7 @@ static void print_pages(const struct try *t, int nodes)
 	       (int32_t)t->node, t->toucher);
 	for (int i = 0; i < nodes; i++)
 		printf(" %" PRIu64, on[i]);
-	putchar('\n');
+	printf(" stays-on %d\n", t->stays_on);
 }
 
 int main(void)
@@ -107,7 +129,10 @@ int main(void)
 	} kinds[] = { { "here", 0 },
 		      { "strict", BARO_ARENA_STRICT },
 		      { "shared", BARO_ARENA_SHARED },
-		      { "unbound", BARO_ARENA_UNBOUND } };
+		      { "unbound", BARO_ARENA_UNBOUND },
+		      { "pin", BARO_ARENA_PIN },
+		      { "other-node", BARO_ARENA_NODE },
+		      { "pin-other", BARO_ARENA_NODE | BARO_ARENA_PIN } };
 	int nodes;
 
 	if (numa_available() < 0)
@@ -117,13 +142,17 @@ int main(void)
 		nodes = NODES_MAX;
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
 		for (int node = 0; node < nodes; node++) {
+			int next = (node + 1) % nodes;
 			struct try t = { .kind = kinds[k].kind,
 					 .options = { .size = sizeof(t.options),
-						      .flags = kinds[k].flags },
+						      .flags = kinds[k].flags,
+						      .node = (uint32_t)next },
 					 .opener = node,
-					 .toucher = (node + 1) % nodes };
+					 .toucher = next };
 
 			run(open_on_node, &t);
+			if (t.node == (uint32_t)next)
+				t.toucher = node;
 			run(touch_on_node, &t);
 			print_pages(&t, nodes);
 			baro_arena_close(t.arena);

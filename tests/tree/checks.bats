@@ -97,6 +97,46 @@ compile() { # compile NAME < source
 	CASES
 }
 
+# lib_of FILE SOURCE: a library of that file, one that reads no clock and one that may
+lib_of() {
+	rm -f user/lib/*
+	echo 'int f(long now_ns) { return now_ns > 5; }' >user/lib/pool.c
+	echo '#include <time.h>
+		int now(struct timespec *t) { return clock_gettime(CLOCK_MONOTONIC, t); }' >user/lib/page.c
+	echo "${2//%/$'\n'}" >"user/lib/$1"
+	local source
+	for source in user/lib/*.c; do
+		gcc -std=gnu11 -O1 -c -o "${source%.c}.o" "$source"
+	done
+}
+
+@test "check-clocks lets pass the time that a caller says, and the monotonic clock elsewhere" {
+	lib_of memtable.c 'int g(long now_ns) { return now_ns > 5; }'
+	"$top/scripts/check-clocks" user/lib user/lib
+	rm user/lib/{pool,memtable}.?
+	run "$top/scripts/check-clocks" user/lib user/lib
+	[ "$status" -eq 1 ]
+}
+
+@test "check-clocks refuses a clock where the caller says the time, and one that can be set anywhere" {
+	local file why source
+	while IFS='|' read -r file why source; do
+		lib_of "$file" "$source"
+		run "$top/scripts/check-clocks" user/lib user/lib
+		[ "$status" -eq 1 ] || { echo "passed: $file: $source"; return 1; }
+		[[ $output == *"$why"* ]] || { echo "$output"; return 1; }
+	done <<-'CASES'
+		memtable_rate.c|calls clock_gettime|#include <time.h>%int f(struct timespec *t) { return clock_gettime(CLOCK_MONOTONIC, t); }
+		pool_env.c|calls nanosleep|#include <time.h>%int f(struct timespec *t) { return nanosleep(t, 0); }
+		budget.c|calls time|#include <time.h>%long f(void) { return time(0); }
+		reservation.c|calls clock|#include <time.h>%long f(void) { return clock(); }
+		spill.c|calls gettimeofday|#include <sys/time.h>%int f(struct timeval *t) { return gettimeofday(t, 0); }
+		relief.c|calls time|#include <time.h>%long f(void) { return time(0); }
+		relief.c|CLOCK_REALTIME|#include <time.h>%int f(struct timespec *t) { return clock_gettime(CLOCK_REALTIME, t); }
+		admission.c|calls sem_timedwait|#include <semaphore.h>%int f(sem_t *s, struct timespec *t) { return sem_timedwait(s, t); }
+	CASES
+}
+
 @test "check-headers refuses what is not C99, not C++, not alone, or not ours" {
 	while IFS='|' read -r why source; do
 		echo "$source" >include/barostat/x.h

@@ -271,6 +271,43 @@ static void ordered_jobs_are_numbered_in_the_order_of_their_asking(void **state)
 	baro_admission_close(a);
 }
 
+/* What the clock says around it bounds it from above, what it was held for from below. */
+static void a_wait_is_shown_in_nanoseconds(void **state)
+{
+	const uint64_t held_ns = 20 * NS_PER_MS;
+	struct baro_admission_limits limits = wide_limits();
+	struct baro_admission_stats s;
+	struct baro_collection *c;
+	struct baro_admission *a;
+	struct asker waiter;
+	struct baro_permit p;
+	uint64_t before, queued, elapsed;
+
+	limits.writes_max = 1;
+	a = open_with(&limits);
+	c = open_collection(a);
+	p = acquire(c, &insert);
+	before = lib_now_ns();
+	queue_up(&waiter, c, &insert);
+	queued = lib_now_ns();
+	while (lib_now_ns() < queued + held_ns)
+		usleep(1000);
+	baro_permit_release(&p);
+	assert_int_equal(answer(&waiter), 0);
+	elapsed = lib_now_ns() - before;
+	s = stats_of(a);
+	/* one of the two did not wait; values are within 7 % */
+	assert_int_equal(s.waited, 1);
+	assert_int_equal(s.wait_ns.count, 2);
+	assert_int_equal(s.wait_ns.p50, 0);
+	assert_in_range(s.wait_ns.mean, held_ns / 2, elapsed / 2);
+	assert_in_range(s.wait_ns.p99, held_ns - held_ns * 7 / 100, elapsed + elapsed * 7 / 100);
+	assert_in_range(s.wait_ns.max, held_ns - held_ns * 7 / 100, elapsed + elapsed * 7 / 100);
+	baro_permit_release(&waiter.permit);
+	assert_idle(a);
+	baro_admission_close(a);
+}
+
 /* ---- ends of a wait -------------------------------------------------------------------------- */
 
 static void the_queue_is_bounded(void **state)
@@ -734,6 +771,7 @@ int main(void)
 		    crumbs_pass_who_waits_for_a_lot_of_memory_unless_they_are_in_its_way),
 		cmocka_unit_test(collections_do_not_wait_for_each_others_limits),
 		cmocka_unit_test(ordered_jobs_are_numbered_in_the_order_of_their_asking),
+		cmocka_unit_test(a_wait_is_shown_in_nanoseconds),
 		cmocka_unit_test(the_queue_is_bounded),
 		cmocka_unit_test(a_deadline_ends_the_wait_and_says_for_what_it_was),
 		cmocka_unit_test(who_is_told_off_makes_way_for_who_waits_behind),

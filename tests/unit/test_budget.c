@@ -528,6 +528,61 @@ static void names_and_depth_are_checked(void **state)
 		close_all(chain[i]);
 }
 
+/* ---- levels that are reached ----------------------------------------------------------------- */
+
+static void assert_excursions(struct baro_budget *b, uint64_t warnings, uint64_t criticals,
+			      uint64_t emergencies)
+{
+	struct baro_budget_stats s;
+
+	baro_budget_read(b, &s);
+	assert_int_equal(s.warnings, warnings);
+	assert_int_equal(s.criticals, criticals);
+	assert_int_equal(s.emergencies, emergencies);
+}
+
+static void a_level_is_counted_once_for_each_time_it_is_reached(void **state)
+{
+	struct baro_budget *top = NULL, *b = NULL;
+	struct baro_reservation most, some;
+
+	assert_int_equal(baro_budget_open(NULL, "top", 2000, BARO_BUDGET_EXACT, &top), 0);
+	assert_int_equal(baro_budget_open(top, "b", 1000, 0, &b), 0);
+	assert_int_equal(baro_budget_reserve(b, 699, &most, NULL), 0);
+	assert_excursions(b, 0, 0, 0);
+	/* to and fro at the threshold is one excursion */
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(baro_budget_reserve(b, 1, &some, NULL), 0);
+		assert_int_equal(baro_reservation_release(&some), 0);
+		assert_excursions(b, 1, 0, 0);
+	}
+	/* and one from further below is another, whatever is passed on the way */
+	for (uint64_t i = 1; i <= 3; i++) {
+		assert_int_equal(baro_reservation_resize(&most, 600, NULL), 0);
+		assert_int_equal(baro_reservation_resize(&most, 950, NULL), 0);
+		assert_excursions(b, 1 + i, i, i);
+	}
+	assert_int_equal(baro_reservation_resize(&most, 900, NULL), 0);
+	assert_int_equal(baro_reservation_resize(&most, 960, NULL), 0);
+	assert_excursions(b, 4, 3, 4);
+	/* in small steps as in a large one */
+	for (uint64_t bytes = 100; bytes <= 750; bytes += 10)
+		assert_int_equal(baro_reservation_resize(&most, bytes, NULL), 0);
+	assert_excursions(b, 5, 3, 4);
+	assert_int_equal(baro_reservation_resize(&most, 960, NULL), 0);
+	assert_excursions(b, 5, 4, 5);
+	/* of the layer alone */
+	assert_excursions(top, 0, 0, 0);
+	assert_int_equal(baro_budget_set_limit(top, 1100), 0);
+	assert_excursions(top, 1, 1, 0);
+	assert_int_equal(baro_budget_set_limit(top, 2000), 0);
+	assert_int_equal(baro_budget_set_limit(top, 1100), 0);
+	assert_excursions(top, 2, 2, 0);
+	assert_int_equal(baro_reservation_release(&most), 0);
+	assert_int_equal(baro_budget_close(b), 0);
+	assert_int_equal(baro_budget_close(top), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -552,6 +607,7 @@ int main(void)
 		IN_EVERY_WAY(the_peak_is_kept),
 		IN_EVERY_WAY(all_layers_are_listed_parents_first),
 		IN_EVERY_WAY(names_and_depth_are_checked),
+		cmocka_unit_test(a_level_is_counted_once_for_each_time_it_is_reached),
 	};
 
 	return cmocka_run_group_tests_name("budget", tests, NULL, NULL);

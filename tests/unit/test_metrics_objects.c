@@ -5,7 +5,9 @@
 
 #include "include/barostat/barostat.h"
 #include "tests/unit/doc_support.h"
+#include "tests/unit/metrics_support.h"
 #include "tests/unit/page_support.h"
+#include "tests/unit/thread_support.h"
 #include "user/common/cleanup.h"
 #include "user/common/units.h"
 #include "user/lib/metrics_internal.h"
@@ -147,16 +149,7 @@ static void the_document_has_them_all(void **state)
 
 static bool says(struct objects *o, const char *line)
 {
-	static char text[32768];
-	char whole[128];
-	size_t bytes;
-
-	assert_int_equal(baro_metrics_format(o->metrics, text, sizeof(text), &bytes), 0);
-	snprintf(whole, sizeof(whole), "\n%s\n", line);
-	if (strstr(text, whole))
-		return true;
-	print_message("no \"%s\" in\n%s", line, text);
-	return false;
+	return metrics_say(o->metrics, line);
 }
 
 static void they_say_what_is_so(void **state)
@@ -252,6 +245,163 @@ static void an_object_that_goes_takes_its_metrics_with_it(void **state)
 	close_objects(&o);
 }
 
+/* ---- the engines of a governor --------------------------------------------------------------- */
+
+static void add_engine(struct baro_governor *g, const char *name, int error)
+{
+	struct baro_budget *engine;
+
+	assert_int_equal(baro_governor_add(g, NULL, name, 0, 0, MIB, MIB, &engine), error);
+}
+
+static void remove_engine(struct baro_governor *g, const char *name)
+{
+	assert_int_equal(baro_governor_remove(g, baro_governor_find(g, name)), 0);
+}
+
+static bool has_engine(struct baro_metrics *m, const char *label)
+{
+	char line[80];
+
+	snprintf(line, sizeof(line), "\nbaro_budget_used_bytes{name=\"%s\"} 0\n", label);
+	return strstr(metrics_text(m), line);
+}
+
+static void a_governors_metrics_have_its_engines_as_they_come_and_go(void **state)
+{
+	struct baro_metrics *m, *other;
+	struct baro_reservation held;
+	struct baro_governor *g;
+
+	assert_int_equal(baro_metrics_new(&m), 0);
+	assert_int_equal(baro_metrics_new(&other), 0);
+	assert_int_equal(baro_governor_open(GIB, &g), 0);
+	add_engine(g, "early", 0);
+	assert_int_equal(baro_governor_add_metrics(g, m, NULL), 0);
+	assert_int_equal(baro_governor_add_metrics(g, other, "db"), 0);
+	add_engine(g, "late", 0);
+	assert_true(has_engine(m, "early") && has_engine(m, "late"));
+	assert_true(has_engine(other, "db.early") && has_engine(other, "db.late"));
+	assert_int_equal(baro_budget_reserve(baro_governor_find(g, "late"), 4096, &held, NULL), 0);
+	assert_true(metrics_say(m, "baro_budget_used_bytes{name=\"late\"} 4096"));
+	assert_true(metrics_say(other, "baro_budget_used_bytes{name=\"db.late\"} 4096"));
+	/* who stays keeps them */
+	assert_int_equal(baro_governor_remove(g, baro_governor_find(g, "late")), -EBUSY);
+	assert_true(metrics_say(m, "baro_budget_used_bytes{name=\"late\"} 4096"));
+	baro_reservation_release(&held);
+	remove_engine(g, "late");
+	assert_false(has_engine(m, "late") || has_engine(other, "db.late"));
+	assert_null(strstr(metrics_text(m), "late"));
+	assert_true(has_engine(m, "early"));
+	/* what was removed does not come back with an engine; the other goes on */
+	assert_true(baro_metrics_remove(m, g) > 8);
+	assert_string_equal(metrics_text(m), "");
+	add_engine(g, "late", 0);
+	assert_string_equal(metrics_text(m), "");
+	assert_true(has_engine(other, "db.late"));
+	assert_int_equal(baro_governor_add_metrics(g, m, NULL), 0);
+	assert_true(has_engine(m, "late"));
+	/* either may go first */
+	baro_metrics_free(other);
+	add_engine(g, "last", 0);
+	assert_true(has_engine(m, "last"));
+	assert_true(baro_metrics_remove(m, g) > 8);
+	assert_int_equal(baro_governor_close(g), 0);
+	baro_metrics_free(m);
+}
+
+static void a_governors_metrics_are_all_there_or_none(void **state)
+{
+	static uint64_t number;
+	const struct baro_metric taken = { .size = sizeof(taken),
+					   .name = "baro_budget_used_bytes",
+					   .label = "second",
+					   .kind = BARO_METRIC_GAUGE,
+					   .unit = BARO_METRIC_BYTES,
+					   .owner = &number,
+					   .value = &number };
+	struct baro_metrics *m, *other;
+	struct baro_governor *g;
+
+	assert_int_equal(baro_metrics_new(&m), 0);
+	assert_int_equal(baro_metrics_new(&other), 0);
+	assert_int_equal(baro_metrics_add(m, &taken), 0);
+	assert_int_equal(baro_governor_open(GIB, &g), 0);
+	add_engine(g, "first", 0);
+	add_engine(g, "second", 0);
+	assert_int_equal(baro_governor_add_metrics(g, m, NULL), -EEXIST);
+	assert_null(strstr(metrics_text(m), "governor"));
+	assert_false(has_engine(m, "first"));
+	remove_engine(g, "second");
+	assert_int_equal(baro_governor_add_metrics(g, m, NULL), 0);
+	assert_int_equal(baro_governor_add_metrics(g, other, NULL), 0);
+	/* an engine that cannot be in one is nowhere */
+	add_engine(g, "second", -EEXIST);
+	assert_null(baro_governor_find(g, "second"));
+	assert_false(has_engine(other, "second"));
+	assert_int_equal(baro_metrics_remove(m, &number), 1);
+	add_engine(g, "second", 0);
+	assert_true(has_engine(m, "second") && has_engine(other, "second"));
+	baro_metrics_free(m);
+	baro_metrics_free(other);
+	assert_int_equal(baro_governor_close(g), 0);
+}
+
+struct fair {
+	struct baro_governor *governor;
+	struct baro_metrics *metrics;
+	bool over;
+};
+
+static void *come_and_go(void *arg)
+{
+	struct fair *f = arg;
+
+	for (int i = 0; i < 300; i++) {
+		struct baro_budget *engine;
+
+		must(baro_governor_add(f->governor, NULL, "guest", 0, 0, MIB, MIB, &engine) == 0);
+		must(baro_governor_remove(f->governor, engine) == 0);
+	}
+	set_flag(&f->over);
+	return NULL;
+}
+
+static void *scrape(void *arg)
+{
+	struct fair *f = arg;
+	char text[16384];
+	size_t bytes;
+
+	while (!is_set(&f->over))
+		must(baro_metrics_format(f->metrics, text, sizeof(text), &bytes) == 0);
+	return NULL;
+}
+
+static void *register_again(void *arg)
+{
+	struct fair *f = arg;
+
+	while (!is_set(&f->over)) {
+		must(baro_governor_add_metrics(f->governor, f->metrics, "again") == 0);
+		must(baro_metrics_remove(f->metrics, f->governor) > 8);
+	}
+	return NULL;
+}
+
+static void engines_come_and_go_while_they_are_read(void **state)
+{
+	void *(*const body[])(void *) = { come_and_go, scrape, register_again };
+	struct fair f = { .over = false };
+
+	assert_int_equal(baro_metrics_new(&f.metrics), 0);
+	assert_int_equal(baro_governor_open(GIB, &f.governor), 0);
+	run_together(body, 3, &f);
+	assert_string_equal(metrics_text(f.metrics), "");
+	assert_int_equal(baro_governor_close(f.governor), 0);
+	baro_metrics_free(f.metrics);
+}
+
 /* What is published of one of each fits the page. */
 static void what_is_not_local_fits_the_page(void **state)
 {
@@ -278,6 +428,9 @@ int main(void)
 		T(what_others_of_the_library_say_is_so),
 		T(an_object_that_goes_takes_its_metrics_with_it),
 		T(what_is_not_local_fits_the_page),
+		cmocka_unit_test(a_governors_metrics_have_its_engines_as_they_come_and_go),
+		cmocka_unit_test(a_governors_metrics_are_all_there_or_none),
+		cmocka_unit_test(engines_come_and_go_while_they_are_read),
 	};
 
 	return cmocka_run_group_tests_name("metrics of objects", tests, NULL, NULL);

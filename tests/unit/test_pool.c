@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "tests/unit/registry_support.h"
 #include "tests/unit/thread_support.h"
 #include "user/common/cleanup.h"
 #include "user/lib/pool_internal.h"
@@ -196,6 +197,48 @@ static void both_pressured_release_a_tenth_and_keep_their_shares(void **state)
 	assert_int_equal(act.release_bytes, BUDGET / 10);
 	assert_int_equal(share(p, 0), 400000);
 	assert_int_equal(state_of(p).releases, 1);
+	baro_pools_close(p);
+}
+
+/* The seed unloaded everything for a byte, and said that it had freed none. */
+static void what_full_pools_want_back_is_unloaded_coldest_first(void **state)
+{
+	struct baro_pools *p = open_two();
+	struct baro_pool_usage usage[] = { { 400 * MIB, 0 }, { 0, 0 } };
+	struct baro_pools_action act;
+	struct baro_pin pin;
+	uint64_t id[15], freed = 0;
+	struct shelf s;
+
+	/* 15 maps of 40 MiB fill theirs; the coldest is in use */
+	shelf_open(&s, 0);
+	for (uint64_t i = 0; i < 15; i++) {
+		char name[] = { (char)('a' + i), '\0' };
+
+		id[i] = shelf_add(&s, name, 40 * MIB / KIB);
+		assert_int_equal(shelf_use(&s, id[i], 100 - i), 0);
+	}
+	assert_int_equal(baro_registry_get(s.registry, id[14], 1, &pin), 0);
+	usage[1].used_bytes = shelf_count(&s).loaded_bytes;
+	assert_int_equal(usage[1].used_bytes, 600 * MIB);
+	baro_pools_tick(p, now += TICK, usage, NULL, &act);
+	assert_int_equal(act.verb, BARO_POOLS_RELEASE);
+	assert_int_equal(baro_registry_unload_cold(s.registry, act.release_bytes, &freed), 3);
+	assert_int_equal(freed, 120 * MIB);
+	for (int i = 0; i < 15; i++)
+		assert_int_equal(shelf_info(&s, id[i]).state,
+				 i < 11 || i == 14 ? BARO_INDEX_LOADED : BARO_INDEX_REGISTERED);
+	assert_int_equal(share(p, 0), 400000);
+	assert_int_equal(share(p, 1), 600000);
+	/* it was enough: nothing is asked for again, and memory is not taken from the cache */
+	usage[1].used_bytes = shelf_count(&s).loaded_bytes;
+	assert_int_equal(usage[1].used_bytes, 480 * MIB);
+	baro_pools_tick(p, now += TICK, usage, NULL, &act);
+	assert_int_equal(act.release_bytes, 0);
+	assert_true(share(p, 0) >= 400000);
+	assert_int_equal(state_of(p).releases, 1);
+	baro_pin_release(&pin);
+	shelf_close(&s);
 	baro_pools_close(p);
 }
 
@@ -681,6 +724,7 @@ int main(void)
 		cmocka_unit_test(exactly_one_pressured_gets_five_points),
 		cmocka_unit_test(neither_pressured_is_left_alone),
 		cmocka_unit_test(both_pressured_release_a_tenth_and_keep_their_shares),
+		cmocka_unit_test(what_full_pools_want_back_is_unloaded_coldest_first),
 		cmocka_unit_test(nothing_happens_twice_within_five_seconds),
 		cmocka_unit_test(shares_stop_at_20_and_80_percent),
 		cmocka_unit_test(evictions_add_to_the_pressure),

@@ -386,6 +386,167 @@ static void unload_may_use_the_registry(void **state)
 	assert_int_equal(shelf_info(&s, inner).state, BARO_INDEX_LOADED);
 }
 
+static int count_in_load(struct shelf *shelf, const struct baro_index *index)
+{
+	struct baro_registry_counts n;
+	struct baro_index_info info;
+
+	baro_registry_count(shelf->registry, &n);
+	must(n.by_state[BARO_INDEX_LOADING] == 1 && n.by_state[BARO_INDEX_REGISTERED] == 1);
+	must(n.by_state[BARO_INDEX_LOADED] == 1 && n.by_state[BARO_INDEX_UNLOADING] == 0);
+	must(n.indexes == 3 && n.loaded_bytes == 20 * KIB && n.loads == 1);
+	must(baro_registry_info(shelf->registry, index->id, &info) == 0);
+	must(info.state == BARO_INDEX_LOADING && info.loads == 0);
+	shelf->got++;
+	return 0;
+}
+
+static void count_in_unload(struct shelf *shelf, const struct baro_index *index)
+{
+	struct baro_registry_counts n;
+	struct baro_index_info info;
+
+	baro_registry_count(shelf->registry, &n);
+	must(n.by_state[BARO_INDEX_UNLOADING] == 1 && n.by_state[BARO_INDEX_REGISTERED] == 1);
+	must(n.by_state[BARO_INDEX_LOADED] == 1 && n.by_state[BARO_INDEX_LOADING] == 0);
+	/* until it is over it takes what it took */
+	must(n.indexes == 3 && n.loaded_bytes == 30 * KIB && n.unloads == 0);
+	must(baro_registry_info(shelf->registry, index->id, &info) == 0);
+	must(info.state == BARO_INDEX_UNLOADING && info.bytes == 10 * KIB && info.pins == 0);
+	shelf->got++;
+}
+
+static void what_is_underway_is_counted_as_such(void **state)
+{
+	uint64_t a = shelf_add(&s, "a", 10), b = shelf_add(&s, "b", 20), freed;
+
+	shelf_add(&s, "c", 30);
+	assert_int_equal(shelf_use(&s, b, 1), 0);
+	s.in_load = count_in_load;
+	assert_int_equal(shelf_use(&s, a, 2), 0);
+	assert_int_equal(s.got, 1);
+	s.in_load = NULL;
+	s.in_unload = count_in_unload;
+	assert_int_equal(baro_registry_unload(s.registry, a, &freed), 0);
+	assert_int_equal(s.got, 2);
+	assert_int_equal(freed, 10 * KIB);
+	s.in_unload = NULL;
+	assert_int_equal(shelf_count(&s).by_state[BARO_INDEX_UNLOADING], 0);
+	assert_int_equal(shelf_count(&s).by_state[BARO_INDEX_REGISTERED], 2);
+}
+
+/* An unload that stays in its callback until it is let go. */
+static struct {
+	bool begun, go_on;
+	uint64_t id;
+} latch;
+
+static void stay_in_unload(struct shelf *shelf, const struct baro_index *index)
+{
+	set_flag(&latch.begun);
+	until(is_set(&latch.go_on));
+}
+
+static void *unload_it(void *arg)
+{
+	must(baro_registry_unload(s.registry, latch.id, NULL) == 0);
+	return NULL;
+}
+
+static void *get_it(void *arg)
+{
+	struct book *book;
+	struct baro_pin pin;
+
+	until(is_set(&latch.begun));
+	must(baro_registry_get_loaded(s.registry, latch.id, 2, &pin) == -EAGAIN);
+	must(baro_registry_get(s.registry, latch.id, 2, &pin) == 0);
+	/* not what was there before */
+	book = pin.object;
+	must(is_set(&latch.go_on) && book->alive == BOOK_ALIVE);
+	must(__atomic_load_n(&s.unloads, __ATOMIC_RELAXED) == 1);
+	must(__atomic_load_n(&s.loads, __ATOMIC_RELAXED) == 2);
+	baro_pin_release(&pin);
+	return NULL;
+}
+
+static void *let_go_who_waits(void *arg)
+{
+	until(shelf_count(&s).waits == 1);
+	must(shelf_count(&s).by_state[BARO_INDEX_UNLOADING] == 1);
+	must(__atomic_load_n(&s.loads, __ATOMIC_RELAXED) == 1);
+	set_flag(&latch.go_on);
+	return NULL;
+}
+
+static void a_get_waits_for_an_unload_and_loads_anew(void **state)
+{
+	void *(*const body[])(void *) = { unload_it, get_it, let_go_who_waits };
+
+	memset(&latch, 0, sizeof(latch));
+	latch.id = shelf_add(&s, "a", 1);
+	assert_int_equal(shelf_use(&s, latch.id, 1), 0);
+	s.in_unload = stay_in_unload;
+	run_together(body, 3, NULL);
+	s.in_unload = NULL;
+	assert_int_equal(shelf_count(&s).waits, 1);
+	assert_int_equal(shelf_info(&s, latch.id).state, BARO_INDEX_LOADED);
+	assert_int_equal(shelf_info(&s, latch.id).loads, 2);
+}
+
+/* ---- what it costs --------------------------------------------------------------------------- */
+
+static struct baro_registry_counts counted;
+static bool has_counted;
+
+static void *count_once(void *arg)
+{
+	baro_registry_count(s.registry, &counted);
+	set_flag(&has_counted);
+	return NULL;
+}
+
+/* The seed went through all indexes under its lock: 3 ms for 100,000. */
+static void counting_waits_for_nobody(void **state)
+{
+	uint64_t a = shelf_add(&s, "a", 10);
+	pthread_t thread;
+
+	shelf_add(&s, "b", 20);
+	assert_int_equal(shelf_use(&s, a, 1), 0);
+	pthread_mutex_lock(&s.registry->lock);
+	assert_int_equal(pthread_create(&thread, NULL, count_once, NULL), 0);
+	until(is_set(&has_counted));
+	pthread_mutex_unlock(&s.registry->lock);
+	pthread_join(thread, NULL);
+	assert_int_equal(counted.indexes, 2);
+	assert_int_equal(counted.by_state[BARO_INDEX_LOADED], 1);
+	assert_int_equal(counted.by_state[BARO_INDEX_REGISTERED], 1);
+	assert_int_equal(counted.loaded_bytes, 10 * KIB);
+	assert_int_equal(counted.loads, 1);
+	assert_int_equal(counted.accesses, 1);
+}
+
+/* Everything but the characters of the name, right after the table has grown. */
+static void an_index_takes_a_hundred_bytes_and_its_name(void **state)
+{
+	const uint64_t n = 65537;
+	const uint64_t chunks = (n + ENTRY_CHUNK - 1) / ENTRY_CHUNK;
+	uint64_t bytes = chunks * (ENTRY_CHUNK * sizeof(struct registry_entry) + sizeof(void *));
+	char name[16];
+
+	for (uint64_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%08x", (unsigned int)i);
+		shelf_add(&s, name, 1);
+	}
+	bytes += n * sizeof(uint64_t) *
+		 (uint64_t)(entry_at(s.registry, 1)->name - entry_at(s.registry, 0)->name);
+	for (struct registry_buckets *b = s.registry->buckets; b; b = b->retired)
+		bytes += sizeof(*b) + (b->mask + UINT64_C(1)) * sizeof(b->head[0]);
+	assert_true(s.registry->buckets->mask >= n - 1);
+	assert_in_range(bytes / n, sizeof(struct registry_entry), 100 + strlen("01234567"));
+}
+
 /* ---- the rest -------------------------------------------------------------------------------- */
 
 static void options_that_make_no_sense_are_refused(void **state)
@@ -429,8 +590,12 @@ static void a_registry_in_use_does_not_close(void **state)
 static void states_have_names(void **state)
 {
 	assert_string_equal(baro_index_state_name(BARO_INDEX_REGISTERED), "registered");
+	assert_string_equal(baro_index_state_name(BARO_INDEX_LOADING), "loading");
+	assert_string_equal(baro_index_state_name(BARO_INDEX_LOADED), "loaded");
+	assert_string_equal(baro_index_state_name(BARO_INDEX_UNLOADING), "unloading");
 	assert_string_equal(baro_index_state_name(BARO_INDEX_FAILED), "failed");
 	assert_string_equal(baro_index_state_name(BARO_INDEX_STATES), "?");
+	assert_string_equal(baro_index_state_name(UINT32_MAX), "?");
 }
 
 int main(void)
@@ -451,6 +616,10 @@ int main(void)
 		REGISTRY_TEST(load_sees_what_was_registered),
 		REGISTRY_TEST(load_may_use_the_registry),
 		REGISTRY_TEST(unload_may_use_the_registry),
+		REGISTRY_TEST(what_is_underway_is_counted_as_such),
+		REGISTRY_TEST(a_get_waits_for_an_unload_and_loads_anew),
+		REGISTRY_TEST(counting_waits_for_nobody),
+		REGISTRY_TEST(an_index_takes_a_hundred_bytes_and_its_name),
 		REGISTRY_TEST(options_that_make_no_sense_are_refused),
 		REGISTRY_TEST(a_registry_in_use_does_not_close),
 		REGISTRY_TEST(states_have_names),

@@ -57,6 +57,15 @@ static const struct metric_field fields[] = {
 	  BARO_METRIC_NS, BARO_METRIC_LOCAL, METRIC_OF(baro_admission_stats, wait_ns.p50) },
 	{ "baro_admission_wait_p99_seconds", "Wait for a grant, 99th percentile.",
 	  BARO_METRIC_GAUGE, BARO_METRIC_NS, 0, METRIC_OF(baro_admission_stats, wait_ns.p99) },
+	{ "baro_admission_warnings_total", "How often warning was reached from below.",
+	  BARO_METRIC_COUNTER, BARO_METRIC_PLAIN, BARO_METRIC_LOCAL,
+	  METRIC_OF(baro_admission_stats, excursions[BARO_LEVEL_WARNING]) },
+	{ "baro_admission_criticals_total", "How often critical was reached from below.",
+	  BARO_METRIC_COUNTER, BARO_METRIC_PLAIN, BARO_METRIC_LOCAL,
+	  METRIC_OF(baro_admission_stats, excursions[BARO_LEVEL_CRITICAL]) },
+	{ "baro_admission_emergencies_total", "How often emergency was reached from below.",
+	  BARO_METRIC_COUNTER, BARO_METRIC_PLAIN, BARO_METRIC_LOCAL,
+	  METRIC_OF(baro_admission_stats, excursions[BARO_LEVEL_EMERGENCY]) },
 };
 
 static uint64_t granted(const struct baro_admission_stats *now)

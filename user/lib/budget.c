@@ -9,6 +9,9 @@
 
 #include "user/lib/budget_internal.h"
 
+/* Below this a threshold can be reached anew: what goes to and fro at one is one excursion. */
+#define REARMED(threshold) ((threshold) - (threshold) / 32)
+
 void budget_write_begin(struct budget_tree *t)
 {
 	__atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELAXED);
@@ -131,6 +134,16 @@ static struct baro_budget *short_of(struct baro_budget *b, int64_t bytes)
 	return b;
 }
 
+void budget_note_levels(struct baro_budget *b, int64_t before)
+{
+	int64_t drawn = b->limit - b->room;
+
+	while (b->reached && before < REARMED(b->level_from[b->reached - 1]))
+		b->reached--;
+	while (b->reached < 3 && drawn >= b->level_from[b->reached])
+		b->excursions[b->reached++]++;
+}
+
 static void draw(struct baro_budget *b, int64_t bytes)
 {
 	for (; b; b = b->parent) {
@@ -142,6 +155,8 @@ static void draw(struct baro_budget *b, int64_t bytes)
 			b->peak = drawn;
 		if (drawn > b->recent_peak)
 			b->recent_peak = drawn;
+		if (b->reached || drawn >= b->level_from[0])
+			budget_note_levels(b, drawn - bytes);
 	}
 }
 

@@ -72,6 +72,8 @@ struct baro_budget {
 	int64_t peak; /* the most ever drawn */
 	int64_t recent_peak; /* the same, since somebody looked */
 	uint32_t heat;
+	uint32_t reached; /* of level_from, how many count as reached: they fall back late */
+	uint64_t excursions[3]; /* how often each was reached from below */
 
 	/* Written without it. */
 	uint64_t over_releases __attribute__((aligned(STRIPE_BYTES)));
@@ -134,6 +136,9 @@ void budget_collect_unused(struct baro_budget *b);
 
 /* What is used: drawn less the credit that lies about. */
 int64_t budget_used_locked(const struct baro_budget *b);
+
+/* Counts the levels reached on the way from `before` drawn bytes to those now. */
+void budget_note_levels(struct baro_budget *b, int64_t before);
 
 static inline bool budget_is_below(const struct baro_budget *b, const struct baro_budget *top)
 {

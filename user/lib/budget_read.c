@@ -64,6 +64,9 @@ static void read_locked(const struct baro_budget *b, struct baro_budget_stats *r
 		.slack_bytes = (uint64_t)b->credit_max,
 		.rejections = stripes_rejections(&b->stripes),
 		.over_releases = BUDGET_LOAD(b->over_releases),
+		.warnings = b->excursions[0],
+		.criticals = b->excursions[1],
+		.emergencies = b->excursions[2],
 	};
 	memcpy(ret->name, b->name, sizeof(ret->name));
 }

@@ -70,6 +70,7 @@ static void move_limit(struct baro_budget *b, int64_t limit, int64_t level_base,
 	move_marks(b);
 	move_shares(b);
 	budget_write_end(b->tree);
+	budget_note_levels(b, b->limit - b->room);
 }
 
 void budget_move_limit(struct baro_budget *b, int64_t limit)

@@ -35,6 +35,7 @@ int baro_governor_close(struct baro_governor *g)
 
 	if (!g || r < 0)
 		return r;
+	governor_unexport(g);
 	pthread_mutex_destroy(&g->lock);
 	free(g->engine);
 	free(g->work);
@@ -150,6 +151,11 @@ static int add(struct baro_governor *g, struct baro_budget *parent, const char *
 		r = baro_budget_open(parent, name, bounds[1], flags, &b);
 	if (r < 0)
 		return r;
+	r = governor_export_engine(g, b);
+	if (r < 0) {
+		(void)baro_budget_close(b);
+		return r;
+	}
 	g->engine[g->count] = (struct engine){ .budget = b };
 	set_bounds(&g->engine[g->count++], bounds[0], bounds[1], bounds[2]);
 	(void)governor_apply(g);
@@ -184,6 +190,7 @@ int baro_governor_remove(struct baro_governor *g, struct baro_budget *budget)
 	if (e)
 		r = baro_budget_close(budget);
 	if (!r) {
+		governor_unexport_engine(g, budget);
 		g->count--;
 		memmove(e, e + 1, (size_t)(&g->engine[g->count] - e) * sizeof(*e));
 	}
@@ -254,6 +261,9 @@ void baro_governor_read(struct baro_governor *g, struct baro_governor_stats *ret
 		.level = baro_governor_level(g),
 		.followed_level = g->followed_level,
 		.engines = (uint32_t)g->count,
+		.warnings = top.warnings,
+		.criticals = top.criticals,
+		.emergencies = top.emergencies,
 	};
 	pthread_mutex_unlock(&g->lock);
 }

@@ -17,8 +17,12 @@ struct engine {
 	uint64_t moves;
 };
 
+/* Metrics that have the governor's, and those of each engine. */
+struct governor_export;
+
 struct baro_governor {
 	pthread_mutex_t lock;
+	struct governor_export *exports;
 	struct baro_budget *top;
 	struct engine *engine;
 	struct law_engine *work; /* of one group, while the law looks at it */
@@ -36,5 +40,13 @@ struct baro_governor {
 
 /* With the lock held: brings everything to what bounds it now. */
 int governor_apply(struct baro_governor *g);
+
+/* With the lock held: an engine that comes has metrics wherever the governor has, or nowhere; one
+ * that goes takes them along. */
+int governor_export_engine(struct baro_governor *g, struct baro_budget *engine);
+void governor_unexport_engine(struct baro_governor *g, const struct baro_budget *engine);
+
+/* Registers no more engines anywhere; the governor is closed. */
+void governor_unexport(struct baro_governor *g);
 
 #endif

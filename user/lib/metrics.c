@@ -17,6 +17,7 @@ struct baro_metrics {
 	struct metric *metric[BARO_METRICS_MAX]; /* [metrics] */
 	uint32_t metrics;
 	uint64_t last_id;
+	struct metrics_watch *watches;
 };
 
 static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
@@ -35,10 +36,59 @@ int baro_metrics_new(struct baro_metrics **ret_metrics)
 	return 0;
 }
 
+/* ---- who has to know when they go ------------------------------------------------------------ */
+
+void metrics_watch(struct baro_metrics *m, struct metrics_watch *watch)
+{
+	pthread_mutex_lock(&m->lock);
+	watch->next = m->watches;
+	m->watches = watch;
+	pthread_mutex_unlock(&m->lock);
+}
+
+bool metrics_unwatch(struct baro_metrics *m, struct metrics_watch *watch)
+{
+	struct metrics_watch **link = &m->watches;
+	bool found;
+
+	pthread_mutex_lock(&m->lock);
+	while (*link && *link != watch)
+		link = &(*link)->next;
+	found = *link;
+	if (found)
+		*link = watch->next;
+	pthread_mutex_unlock(&m->lock);
+	return found;
+}
+
+/* Takes out one, of that owner or (NULL) of any. */
+static struct metrics_watch *take_watch(struct baro_metrics *m, const void *owner)
+{
+	struct metrics_watch **link = &m->watches, *watch;
+
+	pthread_mutex_lock(&m->lock);
+	while (*link && owner && (*link)->owner != owner)
+		link = &(*link)->next;
+	watch = *link;
+	if (watch)
+		*link = watch->next;
+	pthread_mutex_unlock(&m->lock);
+	return watch;
+}
+
+static void tell_gone(struct baro_metrics *m, const void *owner)
+{
+	struct metrics_watch *watch;
+
+	while ((watch = take_watch(m, owner)))
+		watch->gone(watch);
+}
+
 void baro_metrics_free(struct baro_metrics *m)
 {
 	if (!m)
 		return;
+	tell_gone(m, NULL);
 	for (uint32_t i = 0; i < m->metrics; i++)
 		free(m->metric[i]);
 	pthread_cond_destroy(&m->left);
@@ -229,6 +279,8 @@ int baro_metrics_remove(struct baro_metrics *m, const void *owner)
 {
 	int removed = 0;
 
+	if (owner)
+		tell_gone(m, owner);
 	pthread_mutex_lock(&m->lock);
 	for (uint32_t i = 0; i < m->metrics;) {
 		if (m->metric[i]->does.owner != owner) {
@@ -258,8 +310,16 @@ static void drop(struct baro_metrics *m, const struct metric_field *field, const
 	pthread_mutex_unlock(&m->lock);
 }
 
-int metrics_add_fields(struct baro_metrics *m, const struct metric_field *field, size_t fields,
-		       const char *label, uint64_t (*read)(void *arg, uint32_t which), void *object)
+void metrics_drop_fields(struct baro_metrics *m, const struct metric_field *field, size_t fields,
+			 const char *label)
+{
+	while (fields-- > 0)
+		drop(m, &field[fields], label);
+}
+
+int metrics_add_fields_of(struct baro_metrics *m, const struct metric_field *field, size_t fields,
+			  const char *label, uint64_t (*read)(void *arg, uint32_t which),
+			  void *object, const void *owner)
 {
 	for (size_t i = 0; i < fields; i++) {
 		const struct baro_metric one = {
@@ -273,17 +333,22 @@ int metrics_add_fields(struct baro_metrics *m, const struct metric_field *field,
 			.which = field[i].offset,
 			.read = read,
 			.arg = object,
-			.owner = object,
+			.owner = owner,
 		};
 		int error = baro_metrics_add(m, &one);
 
 		if (error < 0) {
-			while (i-- > 0)
-				drop(m, &field[i], label);
+			metrics_drop_fields(m, field, i, label);
 			return error;
 		}
 	}
 	return 0;
+}
+
+int metrics_add_fields(struct baro_metrics *m, const struct metric_field *field, size_t fields,
+		       const char *label, uint64_t (*read)(void *arg, uint32_t which), void *object)
+{
+	return metrics_add_fields_of(m, field, fields, label, read, object, object);
 }
 
 /* ---- walking --------------------------------------------------------------------------------- */

@@ -50,6 +50,32 @@ int metrics_add_fields(struct baro_metrics *m, const struct metric_field *field,
 		       const char *label, uint64_t (*read)(void *arg, uint32_t which),
 		       void *object);
 
+/* The same with another owner than the object; and they go again. */
+int metrics_add_fields_of(struct baro_metrics *m, const struct metric_field *field, size_t fields,
+			  const char *label, uint64_t (*read)(void *arg, uint32_t which),
+			  void *object, const void *owner);
+void metrics_drop_fields(struct baro_metrics *m, const struct metric_field *field, size_t fields,
+			 const char *label);
+
+/*
+ * An owner that registers more as time goes by. `gone` is called, without a lock, when its metrics
+ * are removed or all are freed, before any of them is: then it registers nothing there any more.
+ */
+struct metrics_watch {
+	struct metrics_watch *next;
+	const void *owner;
+	void (*gone)(struct metrics_watch *watch);
+};
+void metrics_watch(struct baro_metrics *m, struct metrics_watch *watch);
+/* Takes it back. False: `gone` has been called, or is going to be. */
+bool metrics_unwatch(struct baro_metrics *m, struct metrics_watch *watch);
+
+/* An engine's budget among the metrics of who has it. */
+struct baro_budget;
+int budget_add_metrics_of(struct baro_budget *budget, struct baro_metrics *m, const char *label,
+			  const void *owner);
+void budget_drop_metrics(struct baro_metrics *m, const char *label);
+
 /* Of a field with 32 bits, beside its offset. */
 #define METRIC_NARROW UINT32_C(0x80000000)
 /* A field of `struct type`; the rest are the members of struct metric_field. */

@@ -49,7 +49,7 @@ int baro_metrics_publish(struct baro_metrics *metrics, struct baro_client *clien
 	struct lines lines = { .used = 0 };
 	struct metric *m = NULL;
 
-	while (metrics_walk(metrics, METRICS_BY_AGE, &m)) {
+	while (lines.used < BARO_DEMAND_METRICS && metrics_walk(metrics, METRICS_BY_AGE, &m)) {
 		uint32_t takes = m->does.kind == BARO_METRIC_HISTOGRAM ? 4 : 1;
 
 		if (m->does.flags & BARO_METRIC_LOCAL || lines.used + takes > BARO_DEMAND_METRICS)
@@ -59,6 +59,7 @@ int baro_metrics_publish(struct baro_metrics *metrics, struct baro_client *clien
 		else
 			add_line(&lines, m, m->does.kind, m->does.unit, metric_value(m));
 	}
+	metrics_walk_end(metrics, m);
 	client_say_metrics(client, lines.line, lines.used);
 	return (int)lines.used;
 }
