@@ -62,7 +62,7 @@ tiny() {
 	jq -e '.runs[0].share > 0.99 and .runs[0].share < 1.01 and .runs[0].policy == "best"' <<<"$output"
 }
 
-@test "a coarser grain is the same host, simulated faster" {
+@test "a coarser grain is the same host" {
 	ask simulate scenarios/streams.ini --json --set seed=3
 	fine=$output
 	ask simulate scenarios/streams.ini --json --set seed=3 --grain 16
@@ -70,8 +70,7 @@ tiny() {
 	jq -en --argjson fine "$fine" --argjson coarse "$output" '
 		def near(a; b; by): a - b < by and b - a < by;
 		near($fine.runs[0].best_score; $coarse.runs[0].best_score; 0.03) and
-		near($fine.runs[0].score; $coarse.runs[0].score; 0.05) and
-		$coarse.simulated_s_per_s > 3 * $fine.simulated_s_per_s'
+		near($fine.runs[0].score; $coarse.runs[0].score; 0.05)'
 }
 
 @test "JSON is one valid value with every figure" {

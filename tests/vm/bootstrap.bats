@@ -72,7 +72,7 @@ END
 }
 
 @test "bootstrap installs what is missing, starts no service, and leaves no policy behind" {
-	run --separate-stderr scripts/vm --timeout 300 6.12 -- bash -c "$(<"$BATS_TEST_TMPDIR/play")"
+	run --separate-stderr scripts/vm --timeout 900 6.12 -- bash -c "$(<"$BATS_TEST_TMPDIR/play")"
 	diff - <(printf '%s\n' "$output") <<-'END'
 		== missing
 		bootstrap: apt-get update

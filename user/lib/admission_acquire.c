@@ -195,7 +195,6 @@ static inline uint32_t plain_need(const struct baro_admission *a, const struct b
 
 	if (bytes > a->crumb_max_bytes)
 		need |= NEED_LARGE;
-
 	if (job->flags & BARO_JOB_INDEXED)
 		need |= NEED_INDEX;
 	if (!(job->flags & BARO_JOB_ESSENTIAL))
@@ -319,18 +318,14 @@ acquire_long_way(struct baro_admission *a, struct baro_collection *c, const stru
 	r = ask(a, &w, ret_refusal);
 	if (!r && a->has_budget)
 		r = ask_outside(a, &w, ret_refusal);
-	if (r < 0) {
-		/* who is always refused at once must learn all the same that it is over */
-		if (w.since_ns)
-			admission_tend(a, w.since_ns);
-		return r;
-	}
-	if (w.since_ns)
+	if (!r && w.since_ns)
 		note_wait(a, &w);
-	*ret_permit = permit;
-	if (w.now_ns)
-		admission_tend(a, w.now_ns);
-	return 0;
+	if (!r)
+		*ret_permit = permit;
+	/* who is always refused at once must learn all the same that it is over */
+	if (w.now_ns || w.since_ns)
+		admission_tend(a, w.now_ns ? w.now_ns : w.since_ns);
+	return r;
 }
 
 int baro_permit_acquire(struct baro_collection *c, const struct baro_job *job,
