@@ -121,6 +121,7 @@ enum baro_reason {
 	BARO_REASON_INACTIVE = 15,
 	BARO_REASON_TARGET = 16, /* received: stalled more than its stall target allows */
 	BARO_REASON_ASK = 17, /* asked to give back what it declared reclaimable */
+	BARO_REASON_TRIAL = 18, /* gave, or got, a little to see whether it is still needed */
 };
 
 /* -- the file; offsets are fixed for ever, later versions only use what is reserved -- */

@@ -69,6 +69,13 @@ static void a_move_is_told_with_what_it_was_decided_by(void **state)
 	h = decision(LAW_REASON_TARGET, 20 * MIB, 33 * MIB);
 	h.stall_target_ppm = 50000;
 	has(decision_words(&h, &when, NULL, buf, sizeof(buf)), "stall target of 5.0 % allows");
+	h = decision(LAW_REASON_TRIAL, 100 * MIB, 97 * MIB);
+	has(decision_words(&h, &when, "rocks", buf, sizeof(buf)),
+	    "2s ago it gave 3M (100M to 97M) to rocks on trial, to see whether it still needs what it "
+	    "has");
+	h = decision(LAW_REASON_TRIAL, 97 * MIB, 100 * MIB);
+	has(decision_words(&h, &when, "rocks", buf, sizeof(buf)),
+	    "2s ago it got 3M (97M to 100M) that is on trial at rocks");
 	h = decision(LAW_REASON_FLOOR, 20 * MIB, 33 * MIB);
 	has(decision_words(&h, &when, NULL, buf, sizeof(buf)), "the 33M that cannot be reclaimed");
 	h = decision(LAW_REASON_NOISE, 20 * MIB, 20 * MIB);

@@ -319,6 +319,58 @@ static void a_starved_heap_asks_for_more_and_more(void **state)
 	assert_true(b.e.memory.anon_step_bytes <= CEILING / 4);
 }
 
+/* Grown beyond a need that was seen from outside, then cut: does it come back for what was taken? */
+static struct bench cut_below_a_remembered_need(bool comes_back)
+{
+	struct bench b = begin(ALL, 32 * BUCKET);
+
+	refault(&b, 24 * BUCKET / LAW_PAGE_BYTES, 20, 100 * LAW_MS);
+	b.s.usage_bytes = b.s.file_bytes = b.limit_bytes = 70 * BUCKET;
+	refault(&b, 2 * BUCKET / LAW_PAGE_BYTES, 1, 100 * LAW_MS);
+	for (int i = 0; i < 50; i++) {
+		b.s.cpu_ns += 100 * LAW_MS;
+		tick(&b, 100 * LAW_MS);
+	}
+	b.s.usage_bytes = b.s.file_bytes = b.limit_bytes = 50 * BUCKET;
+	for (int i = 0; i < 10; i++) {
+		b.s.cpu_ns += 50 * LAW_MS;
+		b.s.evictions += 100;
+		b.s.pgsteal += 100;
+		if (comes_back) {
+			b.s.refault_file += 400;
+			b.s.ghost_refaults += 400;
+			b.s.distance[bin_of(4 * BUCKET / LAW_PAGE_BYTES)] += 400;
+			b.s.stall_ns[STALL_REFAULT] += 40 * LAW_MS;
+		}
+		tick(&b, 100 * LAW_MS);
+	}
+	return b;
+}
+
+static void what_nobody_comes_back_for_is_not_believed(void **state)
+{
+	struct bench b = cut_below_a_remembered_need(false);
+
+	assert_true(b.e.memory.doubts > 0);
+	assert_true(sum(&b.e, 0, LAW_BUCKETS) < LAW_ONE / 8);
+	b = cut_below_a_remembered_need(true);
+	assert_int_equal(b.e.memory.doubts, 0);
+	assert_true(sum(&b.e, 50, LAW_BUCKETS) > LAW_ONE / 4);
+}
+
+/* What a refault costs is not forgotten with the last of them. */
+static void a_cost_outlives_the_refaults(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+
+	refault(&b, 1000, 20, 100 * LAW_MS);
+	for (int i = 0; i < 600; i++) {
+		b.s.cpu_ns += 100 * LAW_MS;
+		tick(&b, 100 * LAW_MS);
+		near(b.e.refault_cost_ns, 100000, 25);
+	}
+}
+
 /*
  * One task that works all the time. Its CPU time is read each second, and once in between on a tick
  * that came early: a second of it within milliseconds is not a hundred tasks, and none for nine
@@ -454,6 +506,8 @@ int main(void)
 		cmocka_unit_test(a_busy_engine_that_hits_forgets_by_halves),
 		cmocka_unit_test(evictions_without_reuse_are_a_stream),
 		cmocka_unit_test(a_starved_heap_asks_for_more_and_more),
+		cmocka_unit_test(what_nobody_comes_back_for_is_not_believed),
+		cmocka_unit_test(a_cost_outlives_the_refaults),
 		cmocka_unit_test(cpu_time_that_is_read_rarely_counts_for_the_time_since),
 		cmocka_unit_test(cpu_time_is_not_judged_by_milliseconds),
 		cmocka_unit_test(shared_buffers_do_not_hide_the_page_cache),

@@ -63,6 +63,14 @@ static int move_words(const struct history_decision *h, const struct said *s, co
 				"%s it gave %s (%s to %s) to %s, where it was worth more: %.2f %% "
 				"of stall saved there against %.2f %% here",
 				when, s->moved, s->before, s->after, peer, s->gain, s->loss);
+	case LAW_REASON_TRIAL:
+		return h->target_bytes < h->before_bytes
+			   ? snprintf(buf, n,
+				      "%s it gave %s (%s to %s) to %s on trial, to see whether "
+				      "it still needs what it has",
+				      when, s->moved, s->before, s->after, peer)
+			   : snprintf(buf, n, "%s it got %s (%s to %s) that is on trial at %s",
+				      when, s->moved, s->before, s->after, peer);
 	case LAW_REASON_BURST:
 		return snprintf(buf, n,
 				"%s it got %s at once (%s to %s): its demand jumped to %s and "

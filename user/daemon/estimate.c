@@ -21,6 +21,7 @@
 /* PSI totals may be up to 2 s old and then jump: what exceeds the interval is carried over. */
 #define PSI_CARRY_MAX_NS (2 * LAW_S)
 #define DEFAULT_COST_NS  150000ull
+#define COST_REFAULTS    1ull /* a second */
 #define COST_MIN_NS      1000ull
 #define COST_MAX_NS      20000000ull
 #define STREAM_AFTER_NS  (3 * LAW_S)
@@ -251,8 +252,8 @@ static void cost_update(struct law_estimate *e)
 	uint64_t stall_ns_per_s =
 	    (e->memory.refault_stall * (e->memory.parallelism_16 >> 6) >> 10) * (LAW_S >> 6) >> 14;
 
-	e->refault_cost_ns = DEFAULT_COST_NS;
-	if (e->memory.refaults_12 > 0)
+	/* of few it cannot be told: it is what it was */
+	if (e->memory.refaults_12 >= COST_REFAULTS << RATE_SHIFT)
 		e->refault_cost_ns =
 		    law_clamp((law_min(stall_ns_per_s, UINT64_MAX >> RATE_SHIFT) << RATE_SHIFT) /
 				  e->memory.refaults_12,
@@ -428,6 +429,7 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 	work_update(e, &iv, enough);
 	usage_update(e, &iv, sample, limit_bytes);
 	e->memory.fold_samples += iv.samples;
+	e->memory.fold_refaults += iv.refaults;
 	e->memory.fold_evictions += iv.evictions;
 	law_curve_update(e, params, sample, limit_bytes, now_ns);
 	stream_update(e, &iv, sample);

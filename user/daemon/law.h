@@ -127,7 +127,8 @@ struct law_params {
  */
 struct law_memory {
 	uint64_t folded_ns; /* the curve was last updated then */
-	uint64_t fold_samples; /* sampled refaults since then */
+	uint64_t fold_refaults; /* since then */
+	uint64_t fold_samples; /* those whose distance is known, or as good as */
 	uint64_t fold_stall; /* a stall was seen since then */
 	uint64_t fold_evictions; /* pages evicted since then */
 	uint64_t parallelism_16; /* tasks that run or wait for memory at once, 16.16, >= 1 */
@@ -158,7 +159,12 @@ struct law_memory {
 	uint32_t top; /* buckets at and above are zero */
 	bool heap; /* nothing of it is being evicted nor can be: it asks by stalling */
 	bool distances_known; /* last.distance is of this engine's last fold */
-	uint64_t spare[3];
+	uint32_t base_bucket; /* at the last fold */
+	uint32_t claim_top; /* buckets from there to here lay inside a moment ago */
+	uint32_t doubts; /* how often what was remembered did not prove true */
+	uint64_t claim_ns; /* when the last of these was taken */
+	/* refaults that they should have seen by now, and all that there were; with 4 fractional bits */
+	uint64_t claim_expected_4, claim_seen_4;
 };
 
 /*
@@ -218,6 +224,7 @@ enum law_reason {
 	LAW_REASON_INACTIVE,
 	LAW_REASON_TARGET, /* received: it is stalled more than its stall target allows */
 	LAW_REASON_ASK, /* asked to give back what it declared reclaimable; its target stays */
+	LAW_REASON_TRIAL, /* gave, or got, a little to see whether it is still needed */
 	LAW_REASON_COUNT
 };
 
@@ -264,6 +271,14 @@ struct law_ask_state {
 	uint32_t refusals; /* in a row */
 };
 
+/* Whether memory is still needed that is only remembered to be (policy_trial.c). */
+struct law_trial_state {
+	uint64_t at_ns; /* the last trial; 0: none was thought of */
+	uint64_t wait_ns; /* until the next */
+	uint32_t doubts; /* of the estimate, then */
+	uint32_t spare;
+};
+
 /* Per engine memory of policy_decide(). target_bytes is set by the daemon on adoption. */
 struct law_engine_state {
 	uint64_t target_bytes; /* 0: none yet */
@@ -275,14 +290,15 @@ struct law_engine_state {
 	uint64_t granted_ns; /* last grant from free memory */
 	struct law_peer_state peer;
 	struct law_ask_state ask;
-	uint64_t spare[4];
+	struct law_trial_state trial;
 };
 
 struct law_state {
 	uint64_t ticks;
 	uint64_t planned_ns; /* the planner last ran then */
 	uint64_t decided_ns;
-	uint64_t spare[13];
+	uint64_t jump_ns; /* somebody's stall last jumped */
+	uint64_t spare[12];
 	struct law_engine_state engine[LAW_ENGINES_MAX];
 };
 

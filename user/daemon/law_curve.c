@@ -19,6 +19,10 @@
 #define HALF_LIFE_FILLS     4 /* times the time to fill the ceiling */
 #define FORGET_STEPS        64 /* per half-life */
 #define FORGET_STEP_32      4248701965ull /* 2^(-1/64) in 1/2^32 */
+#define CLAIM_NS            (4 * LAW_S) /* for so long is it watched what was taken */
+#define DOUBT_REFAULTS      48 /* expected, before it is judged */
+#define DOUBT_PART          8 /* less than this part of them, and it is not believed */
+#define DOUBT_STEPS         128 /* of forgetting, then: to a quarter */
 #define HEADROOM_TAU_NS     (5770 * LAW_MS) /* half-life 4 s */
 #define REACH_JUDGE_BUCKETS 3
 #define STALL_MAX           (64 * LAW_ONE) /* more stall per work is not told apart */
@@ -207,6 +211,54 @@ static uint64_t observe_alpha(const struct law_estimate *e, const struct fold *f
 	return law_max(alpha, slow / 6);
 }
 
+/* An amount of the curve as refaults in this fold, with 4 fractional bits. */
+static uint64_t refaults_4_of(const struct law_estimate *e, const struct fold *f, uint64_t amount)
+{
+	uint64_t stall_ns = law_part(f->work_ns, law_min(amount, 1ull << 26) << 6) << 6;
+
+	return (stall_ns << 4) / e->refault_cost_ns;
+}
+
+/* Whether buckets that lay inside a moment ago, when they were only remembered, lie outside now. */
+static bool has_claims(struct law_memory *m, const struct fold *f, uint64_t now_ns)
+{
+	if (f->base_bucket < m->base_bucket) {
+		if (law_less(now_ns, m->claim_ns) > CLAIM_NS || m->claim_top <= f->base_bucket) {
+			m->claim_top = m->base_bucket;
+			m->claim_expected_4 = m->claim_seen_4 = 0;
+		}
+		m->claim_ns = now_ns;
+	}
+	m->base_bucket = (uint32_t)f->base_bucket;
+	return law_less(now_ns, m->claim_ns) <= CLAIM_NS &&
+	       m->claim_top > law_max(f->base_bucket, f->usage_bucket);
+}
+
+/*
+ * Where far less comes back for what has just been taken than was remembered, nothing of what is
+ * remembered is believed. Who is at rest is expected to ask for nothing.
+ */
+static void curve_doubt(struct law_estimate *e, const struct fold *f, uint64_t now_ns)
+{
+	struct law_memory *m = &e->memory;
+	uint64_t claimed = 0;
+
+	if (!has_claims(m, f, now_ns))
+		return;
+	for (uint64_t b = law_max(f->base_bucket, f->usage_bucket); b < m->claim_top; b++)
+		claimed += e->curve[b];
+	claimed = claimed * law_min(m->kappa_now, m->kappa) / law_max(m->kappa, 1);
+	m->claim_expected_4 += refaults_4_of(e, f, claimed);
+	m->claim_seen_4 += law_min(m->fold_refaults, 1ull << 40) << 4;
+	if (m->claim_expected_4 < DOUBT_REFAULTS << 4)
+		return;
+	if (m->claim_seen_4 < m->claim_expected_4 / DOUBT_PART) {
+		curve_forget(e, m->top, DOUBT_STEPS);
+		m->doubts++;
+	}
+	m->claim_expected_4 = m->claim_seen_4 = 0;
+}
+
 static void curve_observe(struct law_estimate *e, const struct fold *f)
 {
 	uint64_t alpha = observe_alpha(e, f);
@@ -274,6 +326,8 @@ static void file_fold(struct fold *f, struct law_estimate *e, const struct law_p
 		f->observed_above += f->observed[b];
 	if (m->top > 0)
 		curve_age(e, f, params);
+	if (distances && m->top > 0)
+		curve_doubt(e, f, now_ns);
 	if (m->top > 0 || f->observed_above > 0)
 		curve_observe(e, f);
 }
@@ -346,6 +400,7 @@ void law_curve_update(struct law_estimate *e, const struct law_params *params,
 		curve_summarise(e, &f, is, limit_bytes);
 	m->folded_ns = now_ns;
 	m->fold_samples = 0;
+	m->fold_refaults = 0;
 	m->fold_stall = 0;
 	m->fold_evictions = 0;
 }

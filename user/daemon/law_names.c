@@ -30,6 +30,7 @@ static const char *const reasons[LAW_REASON_COUNT] = {
 	[LAW_REASON_INACTIVE] = "inactive",
 	[LAW_REASON_TARGET] = "target",
 	[LAW_REASON_ASK] = "ask",
+	[LAW_REASON_TRIAL] = "trial",
 };
 
 const char *policy_name(enum law_policy policy)

@@ -46,6 +46,11 @@ static uint64_t trust_10(const struct plan *p, const struct plan_receiver *r, ui
 	return root_8 <= GATE_Z * 256 ? 0 : 1024 - GATE_Z * 256 * 1024 / root_8;
 }
 
+uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, uint32_t k)
+{
+	return k == 0 ? 0 : (r->gain[k] * trust_10(p, r, k)) >> 10;
+}
+
 /* -- the match -- */
 
 struct candidate {
@@ -235,7 +240,7 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 			}
 			continue;
 		}
-		gain = (gain * trust_10(p, r, k)) >> 10;
+		gain = law_trusted_gain(p, r, k);
 		if (state->direction < 0)
 			gain = law_part(gain, law_ratio_32(8 * LAW_PPM, 7 * LAW_PPM + hm));
 		if (gain <= cost) {
@@ -427,6 +432,7 @@ void law_plan_moves(const struct plan *p)
 		for (uint32_t round = 0; round < ROUNDS_MAX; round++)
 			if (!plan_round(p, &singles))
 				break;
+		law_try_donors(p);
 	}
 	remember_moves(p);
 }

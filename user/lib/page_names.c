@@ -38,6 +38,7 @@ static const char *const reason_names[] = {
 	[BARO_REASON_INACTIVE] = "inactive",
 	[BARO_REASON_TARGET] = "target",
 	[BARO_REASON_ASK] = "ask",
+	[BARO_REASON_TRIAL] = "trial",
 };
 
 static const char *const rung_names[] = {

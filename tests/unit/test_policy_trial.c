@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory that is only remembered to be needed, given away to see. */
+#include "tests/unit/policy_host.h"
+
+/* Engine i reads a set of that many buckets, all of it alike: it misses what it has no room for. */
+static void reads_a_set(struct host *h, uint32_t i, uint64_t buckets)
+{
+	uint64_t set = buckets * BUCKET, has = h->state.engine[i].target_bytes;
+
+	h->thrash_pages[i] = 0;
+	if (has >= set)
+		return;
+	h->thrash_pages[i] = 2 * (set - has) / LAW_PAGE_BYTES;
+	h->near_and_far[i] = 7;
+	h->refaults_per_s[i] = 4000 * (set - has) / set;
+}
+
+/* Seconds until engine 1 has `buckets`, at most 30; counts how often engine 0 was on trial. */
+static unsigned int changes_hands(struct host *h, uint64_t sets[2], uint64_t buckets,
+				  unsigned int *ret_trials)
+{
+	*ret_trials = 0;
+	for (unsigned int t = 0; t < 300; t++) {
+		for (uint32_t i = 0; i < 2; i++)
+			reads_a_set(h, i, sets[i]);
+		tick(h);
+		*ret_trials += h->decision[0].reason == LAW_REASON_TRIAL &&
+			       h->decision[0].target_bytes < h->decision[0].before_bytes;
+		if (target(h, 1) >= buckets * BUCKET)
+			return t / 10;
+	}
+	return 30;
+}
+
+static struct host *host_with_a_set_that_fits(uint64_t sets[2])
+{
+	struct host *h = host_new(2);
+
+	for (int t = 0; t < 300; t++) {
+		for (uint32_t i = 0; i < 2; i++)
+			reads_a_set(h, i, sets[i]);
+		tick(h);
+	}
+	assert_true(target(h, 0) >= sets[0] * BUCKET);
+	return h;
+}
+
+static void a_set_that_has_become_smaller_is_found_out(void **state)
+{
+	uint64_t sets[2] = { 90, 10 };
+	struct host *h = host_with_a_set_that_fits(sets);
+	unsigned int trials;
+
+	sets[0] = 10;
+	sets[1] = 90;
+	assert_in_range(changes_hands(h, sets, 88, &trials), 0, 9);
+	assert_in_range(trials, 1, 3);
+	host_free(h);
+}
+
+/* Both need what there is for one: the trial fails, the memory comes back, and none follows soon. */
+static void who_still_needs_its_set_keeps_it(void **state)
+{
+	uint64_t sets[2] = { 90, 10 };
+	struct host *h = host_with_a_set_that_fits(sets);
+	unsigned int trials;
+
+	sets[1] = 90;
+	assert_int_equal(changes_hands(h, sets, 60, &trials), 30);
+	assert_in_range(trials, 1, 2);
+	assert_true(target(h, 0) >= 85 * BUCKET);
+	host_free(h);
+}
+
+static void a_minimum_is_not_tried(void **state)
+{
+	uint64_t sets[2] = { 90, 10 };
+	struct host *h = host_with_a_set_that_fits(sets);
+	unsigned int trials;
+
+	h->engine[0].min_bytes = target(h, 0);
+	sets[0] = 10;
+	sets[1] = 90;
+	changes_hands(h, sets, 60, &trials);
+	assert_int_equal(trials, 0);
+	host_free(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_set_that_has_become_smaller_is_found_out),
+		cmocka_unit_test(who_still_needs_its_set_keeps_it),
+		cmocka_unit_test(a_minimum_is_not_tried),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
