@@ -269,6 +269,7 @@ struct law_ask_state {
 	uint64_t quiet_until_ns; /* not asked again before */
 	uint64_t calm_since_ns; /* neither stalled nor grown since */
 	uint32_t refusals; /* in a row */
+	uint32_t spare;
 };
 
 /* Whether memory is still needed that is only remembered to be (policy_trial.c). */

@@ -252,9 +252,8 @@ static void hold_down(struct hold *h, const struct baro_pressure *p)
 	uint64_t left_bytes =
 	    p->usage_bytes > p->release_bytes ? p->usage_bytes - p->release_bytes : 0;
 
-	if (p->release_by_ns != h->release_by_ns)
-		h->down_to_bytes = left_bytes;
-	else if (p->release_bytes != h->release_bytes && left_bytes < h->down_to_bytes)
+	if (p->release_by_ns != h->release_by_ns ||
+	    (p->release_bytes != h->release_bytes && left_bytes < h->down_to_bytes))
 		h->down_to_bytes = left_bytes;
 }
 
