@@ -86,7 +86,7 @@ static void obey(char *line)
 	}
 	e->value = stpcpy(e->key, key) + 1;
 	if (value) {
-		strcpy(e->value, value);
+		memcpy(e->value, value, strlen(value) + 1);
 		put(e, bytes);
 		return;
 	}

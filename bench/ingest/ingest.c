@@ -307,7 +307,7 @@ static int by_value(const void *a, const void *b)
 /* Of all readers, in one part of the cell. */
 static void quantiles(struct reader *reader, enum part part, double *ret_p50_us, double *ret_p99_us)
 {
-	size_t count = 0;
+	size_t count = 0, p50, p99;
 	uint64_t *all;
 
 	for (int i = 0; i < READERS; i++)
@@ -323,8 +323,10 @@ static void quantiles(struct reader *reader, enum part part, double *ret_p50_us,
 		count += l->count;
 	}
 	qsort(all, count, sizeof(*all), by_value);
-	*ret_p50_us = (double)all[count / 2] / 1000;
-	*ret_p99_us = (double)all[count * 99 / 100] / 1000;
+	p50 = count / 2;
+	p99 = count * 99 / 100;
+	*ret_p50_us = (double)all[p50] / 1000;
+	*ret_p99_us = (double)all[p99] / 1000;
 	free(all);
 }
 

@@ -375,6 +375,8 @@ static void daemon_start(void)
 				.ceiling_bytes = CEILING };
 	host.params.reserve_bytes = RESERVE;
 	assert_int_equal(actuator_open(ENGINES_MAX, shape->kind, -1, &host.actuator), 0);
+	if (!host.actuator)
+		abort(); /* an assertion does not say so to an analyzer */
 	for (uint32_t i = 0; i < shape->engines; i++) {
 		struct engine *e = &engines[i];
 
@@ -650,6 +652,8 @@ static void world_init(void)
 	static const uint8_t anon[ENGINES_MAX] = { 1, 1, 1 }, cache[ENGINES_MAX] = { 2, 3, 0 };
 	static const uint8_t share[2][ENGINES_MAX] = { { 3, 4, 0 }, { 3, 3, 1 } };
 
+	if (shape->engines < 2 || shape->engines > ENGINES_MAX)
+		abort();
 	memset(&world, 0, sizeof(world));
 	world.faults = world.crashes = 1;
 	now_ns = 1000 * NS_PER_S;
