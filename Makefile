@@ -359,7 +359,7 @@ $(api_man): scripts/api-man $(wildcard include/barostat/*.h) docs/man/barostat.1
 	$(Q)touch $@
 
 # ---- install -------------------------------------------------------------------------------------
-install: all $(api_man)
+install: all
 	+scripts/install '$(DESTDIR)' '$(BUILD)' '$(VERSION)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' LIBDIR='$(LIBDIR)' \
 		INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
 		UNITDIR='$(UNITDIR)' SYSCONFDIR='$(SYSCONFDIR)' PREFIX='$(PREFIX)'

@@ -39,6 +39,13 @@ stop() {
 	wait_for 20 gone "${fakes[-1]}"
 }
 
+# hold MIB: what engine a's cgroup uses, all of it anonymous
+hold() {
+	printf 'anon %s\nfile 0\n' $(($1 << 20)) >"$tree/barostat/a/memory.stat.new"
+	mv "$tree/barostat/a/memory.stat.new" "$tree/barostat/a/memory.stat"
+	echo $(($1 << 20)) >"$tree/barostat/a/memory.current"
+}
+
 # engine NAME JQ: of the status
 engine() {
 	"$barostat" --socket "$socket" status --json | jq -r ".engines[] | select(.name == \"$1\") | $2"

@@ -27,13 +27,6 @@ teardown() {
 	cli_teardown
 }
 
-# hold MIB: what engine a's cgroup uses, all of it anonymous
-hold() {
-	printf 'anon %s\nfile 0\n' $(($1 << 20)) >"$tree/barostat/a/memory.stat.new"
-	mv "$tree/barostat/a/memory.stat.new" "$tree/barostat/a/memory.stat"
-	echo $(($1 << 20)) >"$tree/barostat/a/memory.current"
-}
-
 within() { # within EXAMPLE [ARG...]: as engine a of the daemon, into $scratch/out and $scratch/err
 	"$barostat" --socket "$socket" run --engine a -- "$build/examples/$1" "${@:2}" >"$scratch/out" 2>"$scratch/err" 3>&-
 }

@@ -26,13 +26,6 @@ teardown() {
 	cli_teardown
 }
 
-# hold MIB: what engine a's cgroup uses, all of it anonymous
-hold() {
-	printf 'anon %s\nfile 0\n' $(($1 << 20)) >"$tree/barostat/a/memory.stat.new"
-	mv "$tree/barostat/a/memory.stat.new" "$tree/barostat/a/memory.stat"
-	echo $(($1 << 20)) >"$tree/barostat/a/memory.current"
-}
-
 shown() { # shown PATTERN: in what the engine printed
 	grep -qE "$1" "$scratch/out"
 }
