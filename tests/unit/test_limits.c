@@ -157,15 +157,29 @@ static void a_small_cache_is_not_now_a_heap_and_now_none(void **state)
 	const uint64_t ceiling = 1024 * MIB;
 
 	/* what it takes to become one */
-	assert_true(limits_is_heap(false, 0, 0, ceiling)); /* about to begin */
-	assert_true(limits_is_heap(false, 12 * MIB, 100 * MIB, ceiling));
-	assert_false(limits_is_heap(false, 13 * MIB, 100 * MIB, ceiling));
-	assert_false(limits_is_heap(false, 16 * MIB, 16 * MIB, ceiling));
+	assert_true(limits_is_heap(false, 0, 0, 0, ceiling)); /* about to begin */
+	assert_true(limits_is_heap(false, 12 * MIB, 100 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(false, 13 * MIB, 100 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(false, 16 * MIB, 16 * MIB, 16 * MIB, ceiling));
 	/* and to be one no more */
-	assert_true(limits_is_heap(true, 49 * MIB, 100 * MIB, ceiling));
-	assert_false(limits_is_heap(true, 50 * MIB, 100 * MIB, ceiling));
-	assert_true(limits_is_heap(true, 31 * MIB, 31 * MIB, ceiling));
-	assert_false(limits_is_heap(true, 32 * MIB, 32 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 49 * MIB, 100 * MIB, 100 * MIB, ceiling));
+	assert_false(limits_is_heap(true, 50 * MIB, 100 * MIB, 100 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 31 * MIB, 31 * MIB, 31 * MIB, ceiling));
+	assert_false(limits_is_heap(true, 32 * MIB, 32 * MIB, 32 * MIB, ceiling));
+}
+
+static void what_stands_above_its_target_is_limited_when_it_can_be(void **state)
+{
+	const uint64_t ceiling = 1024 * MIB;
+
+	/* as much as the target, or hardly more */
+	assert_true(limits_is_heap(true, 45 * MIB, 100 * MIB, 100 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 45 * MIB, 100 * MIB, 84 * MIB, ceiling));
+	assert_false(limits_is_heap(true, 45 * MIB, 100 * MIB, 83 * MIB, ceiling));
+	/* there must be enough to reclaim, not only for once */
+	assert_false(limits_is_heap(true, 45 * MIB, 100 * MIB, 78 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 45 * MIB, 100 * MIB, 77 * MIB, ceiling));
+	assert_true(limits_is_heap(true, 4 * MIB, 100 * MIB, 60 * MIB, ceiling));
 }
 
 static void claims_and_room(void **state)
@@ -192,6 +206,7 @@ int main(void)
 		cmocka_unit_test(a_hard_target_is_the_limit_and_nothing_else_is_touched),
 		cmocka_unit_test(what_cannot_be_reclaimed_gets_a_backstop_not_its_target),
 		cmocka_unit_test(a_small_cache_is_not_now_a_heap_and_now_none),
+		cmocka_unit_test(what_stands_above_its_target_is_limited_when_it_can_be),
 		cmocka_unit_test(claims_and_room),
 	};
 

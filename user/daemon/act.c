@@ -265,7 +265,8 @@ void act_all(struct daemon *d, uint64_t now_ns)
 			watch_freeze(d, e, now_ns);
 		e->backstop = e->held_by_parent &&
 			      limits_is_heap(e->backstop, reclaimable_of(d, e),
-					     d->sample[e->slot].usage_bytes, d->ceiling_bytes);
+					     d->sample[e->slot].usage_bytes,
+					     d->decision[e->slot].target_bytes, d->ceiling_bytes);
 		floors += max_u64(d->law_engine[e->slot].min_bytes,
 				  d->sample[e->slot].unreclaimable_bytes);
 		active++;

@@ -8,6 +8,7 @@
 #define CAP_SLACK_MIN   (8 * MIB)
 #define LITTLE_SHARE    32
 #define BEGUN_SHARE     64
+#define ABOVE_SHARE     64
 #define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
 
 static uint64_t page_down(uint64_t bytes)
@@ -85,12 +86,17 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret)
 }
 
 bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
-		    uint64_t ceiling_bytes)
+		    uint64_t target_bytes, uint64_t ceiling_bytes)
 {
-	if (was)
-		return reclaimable_bytes < usage_bytes / 2 ||
-		       reclaimable_bytes < ceiling_bytes / LITTLE_SHARE;
-	return reclaimable_bytes < usage_bytes / 8 || usage_bytes < ceiling_bytes / BEGUN_SHARE;
+	uint64_t above = sat_sub_u64(usage_bytes, target_bytes);
+
+	if (!was)
+		return reclaimable_bytes < usage_bytes / 8 ||
+		       usage_bytes < ceiling_bytes / BEGUN_SHARE;
+	if (above > ceiling_bytes / ABOVE_SHARE && reclaimable_bytes / 2 > above)
+		return false;
+	return reclaimable_bytes < usage_bytes / 2 ||
+	       reclaimable_bytes < ceiling_bytes / LITTLE_SHARE;
 }
 
 uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,

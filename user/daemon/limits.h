@@ -47,10 +47,11 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret);
  * Whether a limit could do little but kill: reclaim could take less than half of what the engine
  * uses, or less than 1/32 of the ceiling. For one that was not such a heap so far: less than 1/8 of
  * what it uses, or it has hardly begun; or else a small cache would be let go, limited and cut down
- * in turn.
+ * in turn. One that stands above its target by a 64th of the ceiling is none any more when half of
+ * what could be reclaimed is more than that: what nothing holds down is missing elsewhere.
  */
 bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
-		    uint64_t ceiling_bytes);
+		    uint64_t target_bytes, uint64_t ceiling_bytes);
 
 /* What an engine holds of the ceiling while `actual` is in force: its protection (soft), its limit
  * (hard), or the larger of its target and what it uses (backstop). A manual engine without a limit
