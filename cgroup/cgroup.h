@@ -152,9 +152,14 @@ int cg_node_limits(struct cg_node *n, struct cg_limits *ret_limits);
 int cg_node_stat(struct cg_node *n, struct cg_stat *ret_stat);
 int cg_node_events(struct cg_node *n, struct cg_events *ret_events);
 int cg_node_pressure(struct cg_node *n, enum cg_pressure_kind kind, struct cg_pressure *ret);
-/* CPU time of the tasks, cumulative ns: cpu.stat usage_usec of the unified tree (it is there
- * without the cpu controller too). -EOPNOTSUPP where there is none. */
-int cg_node_cpu(struct cg_node *n, uint64_t *ret_cpu_ns);
+/* CPU time of the tasks, cumulative ns: in all, and the part of it spent in the kernel. */
+struct cg_cpu {
+	uint64_t all_ns, system_ns;
+};
+
+/* cpu.stat usage_usec and system_usec of the unified tree (it is there without the cpu controller
+ * too). -EOPNOTSUPP where there is none. */
+int cg_node_cpu(struct cg_node *n, struct cg_cpu *ret);
 /* Whether any process is in the cgroup or below it. */
 int cg_node_populated(struct cg_node *n, bool *ret_populated);
 /* PIDs directly in it and below; returns how many there are, fills at most max. */

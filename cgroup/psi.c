@@ -23,19 +23,21 @@ int cg_node_pressure(struct cg_node *n, enum cg_pressure_kind kind, struct cg_pr
 	return len < 0 ? (int)len : cg_parse_pressure(buf, (size_t)len, ret);
 }
 
-int cg_node_cpu(struct cg_node *n, uint64_t *ret_cpu_ns)
+int cg_node_cpu(struct cg_node *n, struct cg_cpu *ret)
 {
 	char buf[1024];
 	ssize_t len = cg_node_read(n, CG_FILE_CPU, buf, sizeof(buf));
-	uint64_t us;
+	uint64_t all_us, system_us;
 	int r;
 
 	if (len < 0)
 		return (int)len;
-	r = cg_parse_key(buf, (size_t)len, "usage_usec", &us);
+	r = cg_parse_key(buf, (size_t)len, "usage_usec", &all_us);
+	if (r == 0)
+		r = cg_parse_key(buf, (size_t)len, "system_usec", &system_us);
 	if (r < 0)
 		return r == -ENOENT ? -EINVAL : r;
-	*ret_cpu_ns = us * NS_PER_US;
+	*ret = (struct cg_cpu){ all_us * NS_PER_US, system_us * NS_PER_US };
 	return 0;
 }
 

@@ -159,7 +159,7 @@ static int show_events(struct cg_node *n)
 {
 	struct cg_events e;
 	struct cg_pressure p;
-	uint64_t cpu_ns;
+	struct cg_cpu cpu;
 	int r = cg_node_events(n, &e);
 
 	if (r < 0)
@@ -175,9 +175,10 @@ static int show_events(struct cg_node *n)
 	if (r < 0)
 		return r;
 	printf("io.some_ns=%" PRIu64 "\nio.full_ns=%" PRIu64 "\n", p.some_ns, p.full_ns);
-	r = cg_node_cpu(n, &cpu_ns);
+	r = cg_node_cpu(n, &cpu);
 	if (!r)
-		printf("cpu_ns=%" PRIu64 "\n", cpu_ns);
+		printf("cpu_ns=%" PRIu64 "\ncpu_system_ns=%" PRIu64 "\n", cpu.all_ns,
+		       cpu.system_ns);
 	return r;
 }
 
@@ -315,6 +316,7 @@ static int expect_gone(struct cg_node *n, const char *when)
 	struct cg_stat stat;
 	struct cg_events events;
 	struct cg_pressure pressure;
+	struct cg_cpu cpu;
 	uint64_t v;
 	bool b;
 	const struct {
@@ -326,7 +328,7 @@ static int expect_gone(struct cg_node *n, const char *when)
 		{ "stat", cg_node_stat(n, &stat) },
 		{ "events", cg_node_events(n, &events) },
 		{ "pressure", cg_node_pressure(n, CG_PRESSURE_MEMORY, &pressure) },
-		{ "cpu", cg_node_cpu(n, &v) },
+		{ "cpu", cg_node_cpu(n, &cpu) },
 		{ "populated", cg_node_populated(n, &b) },
 		{ "pids", cg_node_pids(n, NULL, 0) },
 		{ "set", cg_node_set_limit(n, CG_LIMIT_MAX, 64 * MIB, &v) },

@@ -151,6 +151,7 @@ static void hybrid_lives_without_a_unified_tree(void **state)
 	_cleanup_node_ struct cg_node *n = NULL;
 	struct cg_pressure p;
 	uint64_t v;
+	struct cg_cpu cpu;
 
 	shell("rm -r %s/unified", root);
 	b = open_root(false);
@@ -159,7 +160,7 @@ static void hybrid_lives_without_a_unified_tree(void **state)
 	assert_int_equal(cg_node_psi_id(n), 0);
 	assert_int_equal(cg_node_usage(n, &v), 0);
 	assert_int_equal(cg_node_pressure(n, CG_PRESSURE_MEMORY, &p), -EOPNOTSUPP);
-	assert_int_equal(cg_node_cpu(n, &v), -EOPNOTSUPP);
+	assert_int_equal(cg_node_cpu(n, &cpu), -EOPNOTSUPP);
 	assert_int_equal(cg_node_psi_trigger(n, CG_PRESSURE_MEMORY, 1, 2, &v), -EOPNOTSUPP);
 }
 
@@ -243,6 +244,7 @@ static void v2_is_read(void **state)
 	struct cg_pressure pressure;
 	struct stat st;
 	uint64_t v;
+	struct cg_cpu cpu;
 
 	assert_int_equal(cg_node_usage(n, &v), 0);
 	assert_int_equal(v, V2_USAGE);
@@ -258,8 +260,9 @@ static void v2_is_read(void **state)
 	assert_int_equal(cg_node_pressure(n, CG_PRESSURE_MEMORY, &pressure), 0);
 	assert_int_equal(pressure.some_ns, 14548000);
 	assert_int_equal(cg_node_pressure(n, CG_PRESSURE_IO, &pressure), 0);
-	assert_int_equal(cg_node_cpu(n, &v), 0);
-	assert_true(v > 0 && v % 1000 == 0);
+	assert_int_equal(cg_node_cpu(n, &cpu), 0);
+	assert_true(cpu.all_ns > 0 && cpu.all_ns % 1000 == 0);
+	assert_true(cpu.system_ns > 0 && cpu.system_ns < cpu.all_ns);
 	assert_int_equal(fstat(cg_node_dirfd(n), &st), 0);
 	assert_int_equal(cg_node_id(n), st.st_ino);
 	assert_int_equal(cg_node_psi_id(n), st.st_ino);
@@ -633,6 +636,7 @@ static void cgroups_live_in_a_plain_tree(void **state)
 	char path[CG_PATH_MAX];
 	bool created = false;
 	uint64_t v;
+	struct cg_cpu cpu;
 
 	assert_int_equal(cg_path_of_pid(b, getpid(), path, sizeof(path)), 0);
 	assert_string_equal(path, "");
@@ -649,7 +653,7 @@ static void cgroups_live_in_a_plain_tree(void **state)
 	assert_int_equal(stat.missing & (1u << CG_STAT_ANON | 1u << CG_STAT_FILE), 0);
 	assert_int_equal(cg_node_events(n, &events), 0);
 	assert_int_equal(cg_node_pressure(n, CG_PRESSURE_IO, &pressure), 0);
-	assert_int_equal(cg_node_cpu(n, &v), 0);
+	assert_int_equal(cg_node_cpu(n, &cpu), 0);
 	assert_int_equal(cg_attach(b, "new/deep", NO_SUCH_PID), -ESRCH);
 	assert_int_equal(cg_attach(b, "new/none", getpid()), -ENOENT);
 	assert_int_equal(cg_attach(b, "new/deep", getpid()), 0);

@@ -300,6 +300,102 @@ static void evictions_without_reuse_are_a_stream(void **state)
 	assert_false(b.e.streaming);
 }
 
+/* What turns over by the minute is a set that drifts, or a cache that is a little too small. */
+static void a_slow_turnover_is_no_stream(void **state)
+{
+	struct bench b = begin(ALL, 512 * MIB);
+
+	for (int i = 0; i < 200; i++) {
+		b.s.evictions += 200;
+		b.s.pgsteal += 200;
+		b.s.cpu_ns += 50 * LAW_MS;
+		tick(&b, 100 * LAW_MS);
+		assert_false(b.e.streaming);
+	}
+}
+
+/*
+ * One task whose misses wait for a fifth of its time and spend seven tenths of it in the kernel:
+ * nine tenths are lost. What the engine does there when it does not miss counts for nothing.
+ */
+static void kernel_time_of_misses_is_a_stall_too(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+
+	for (int i = 0; i < 200; i++) {
+		b.s.cpu_ns += 100 * LAW_MS;
+		b.s.cpu_system_ns += 30 * LAW_MS;
+		tick(&b, 100 * LAW_MS);
+	}
+	assert_int_equal(b.e.memory.refault_stall, 0);
+	for (int i = 0; i < 200; i++) {
+		b.s.refault_file += 2000;
+		b.s.evictions += 2000;
+		b.s.pgsteal += 2000;
+		b.s.stall_ns[STALL_REFAULT] += 20 * LAW_MS;
+		b.s.cpu_ns += 80 * LAW_MS;
+		b.s.cpu_system_ns += 73 * LAW_MS; /* 3 of them as ever */
+		tick(&b, 100 * LAW_MS);
+	}
+	near(b.e.memory.refault_stall, LAW_ONE * 9 / 10, 2);
+	near(b.e.refault_cost_ns, 45000, 3);
+	near(b.e.memory.kappa, LAW_ONE, 5);
+	/* it may do more there of its own accord, but a miss takes only so long */
+	for (int i = 0; i < 200; i++) {
+		b.s.refault_file += 100;
+		b.s.evictions += 100;
+		b.s.pgsteal += 100;
+		b.s.cpu_ns += 100 * LAW_MS;
+		b.s.cpu_system_ns += 100 * LAW_MS;
+		tick(&b, 100 * LAW_MS);
+	}
+	assert_in_range(b.e.memory.refault_stall, 0, LAW_ONE * 6 / 100);
+}
+
+/* `ms` of a heap at `mib`, in ticks of 100 ms. */
+static void hold(struct bench *b, uint64_t mib, int ms)
+{
+	for (; ms > 0; ms -= 100) {
+		b->s.usage_bytes = b->s.anon_bytes = b->s.unreclaimable_bytes = mib * MIB;
+		b->s.file_bytes = 0;
+		tick(b, 100 * LAW_MS);
+	}
+}
+
+static void a_heap_that_comes_and_goes_is_expected_back(void **state)
+{
+	struct bench b = begin(ALL, 0);
+
+	hold(&b, 100, 500);
+	hold(&b, 5, 300);
+	assert_int_equal(law_burst_expected(&b.e.memory), 0); /* it has gone, for all we know */
+	for (int i = 0; i < 5; i++) {
+		hold(&b, 100, 200);
+		hold(&b, 5, 300);
+		near(law_burst_expected(&b.e.memory), 100 * MIB, 5);
+	}
+	/* four times as long as before, it is not coming */
+	hold(&b, 5, 1000);
+	assert_int_equal(law_burst_expected(&b.e.memory), 0);
+	/* nor is one waited for that stays away for seconds */
+	hold(&b, 100, 200);
+	hold(&b, 5, 100);
+	assert_int_equal(law_burst_expected(&b.e.memory), 0);
+}
+
+static void a_heap_that_grows_does_not_come_and_go(void **state)
+{
+	struct bench b = begin(ALL, 0);
+
+	for (int i = 0; i < 5; i++) {
+		hold(&b, 100, 200);
+		hold(&b, 5, 300);
+	}
+	for (uint64_t mib = 100; mib <= 200; mib += 10)
+		hold(&b, mib, 100);
+	assert_int_equal(law_burst_expected(&b.e.memory), 0);
+}
+
 static void a_starved_heap_asks_for_more_and_more(void **state)
 {
 	struct bench b = begin(ALL, 128 * MIB);
@@ -505,6 +601,10 @@ int main(void)
 		cmocka_unit_test(an_idle_engine_forgets_nothing),
 		cmocka_unit_test(a_busy_engine_that_hits_forgets_by_halves),
 		cmocka_unit_test(evictions_without_reuse_are_a_stream),
+		cmocka_unit_test(a_slow_turnover_is_no_stream),
+		cmocka_unit_test(kernel_time_of_misses_is_a_stall_too),
+		cmocka_unit_test(a_heap_that_comes_and_goes_is_expected_back),
+		cmocka_unit_test(a_heap_that_grows_does_not_come_and_go),
 		cmocka_unit_test(a_starved_heap_asks_for_more_and_more),
 		cmocka_unit_test(what_nobody_comes_back_for_is_not_believed),
 		cmocka_unit_test(a_cost_outlives_the_refaults),

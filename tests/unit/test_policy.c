@@ -275,6 +275,51 @@ static void a_heap_at_a_hard_limit_keeps_what_it_lately_used_for_a_while(void **
 	}
 }
 
+/* What it leaves for moments is not lent out: that would cost a neighbour more than it brings. */
+static void what_a_heap_is_back_for_within_moments_does_not_go_back_and_forth(void **state)
+{
+	struct host *h = heap_beside_cache();
+	uint64_t moved = 0;
+
+	for (int i = 0; i < 200; i++) {
+		bool there = i % 4 < 2;
+
+		/* what is left of it is mostly the program */
+		h->heap[0] = there;
+		h->fills[0] = !there;
+		h->sample[0].usage_bytes = (there ? 300 : 20) * MIB;
+		h->sample[0].anon_bytes = h->sample[0].unreclaimable_bytes = 5 * MIB;
+		tick(h);
+		if (i >= 20)
+			moved += law_less(target(h, 1), h->decision[1].before_bytes);
+	}
+	assert_true(moved <= 4 * BUCKET);
+	/* for seconds, it is */
+	h->sample[0].usage_bytes = 20 * MIB;
+	ticks(h, 100);
+	assert_true(target(h, 1) > CEILING - 100 * MIB);
+	host_free(h);
+}
+
+/* A database whose shared buffers are most of what it has: the page cache beside them is a cache. */
+static void a_cache_beside_shared_buffers_is_not_held_at_a_hard_limit(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->engine[0].hard = h->engine[1].hard = true;
+	h->thrash_pages[1] = 8 * BUCKET / LAW_PAGE_BYTES;
+	for (int i = 0; i < 300; i++) {
+		h->sample[0].usage_bytes = target(h, 0) == 0 ? 500 * MIB : target(h, 0);
+		h->fills[0] = true;
+		h->sample[0].shmem_bytes = h->sample[0].unreclaimable_bytes = 260 * MIB;
+		h->sample[0].file_bytes = h->sample[0].usage_bytes;
+		tick(h);
+	}
+	assert_true(target(h, 0) >= 260 * MIB);
+	assert_true(target(h, 0) < 330 * MIB);
+	host_free(h);
+}
+
 static void an_urgent_wake_gives_a_heap_the_cheapest_cache(void **state)
 {
 	struct host *h = heap_beside_cache();
@@ -613,10 +658,12 @@ int main(void)
 		cmocka_unit_test(floors_that_do_not_fit_let_nothing_grow),
 		cmocka_unit_test(an_urgent_wake_grants_idle_memory_to_that_engine_alone),
 		cmocka_unit_test(an_urgent_wake_takes_nothing_that_is_in_use),
+		cmocka_unit_test(a_cache_beside_shared_buffers_is_not_held_at_a_hard_limit),
 		cmocka_unit_test(an_urgent_wake_gives_a_heap_the_cheapest_cache),
 		cmocka_unit_test(a_heap_at_a_hard_limit_keeps_what_it_lately_used_for_a_while),
 		cmocka_unit_test(a_growing_heap_takes_a_neighbours_cache_before_it_meets_its_limit),
 		cmocka_unit_test(what_a_heap_grew_towards_does_not_go_back_and_forth),
+		cmocka_unit_test(what_a_heap_is_back_for_within_moments_does_not_go_back_and_forth),
 		cmocka_unit_test(a_foreign_limit_is_kept_and_the_rest_adapts),
 		cmocka_unit_test(who_has_not_used_what_it_has_gets_no_more),
 		cmocka_unit_test(a_grant_is_called_a_grant),

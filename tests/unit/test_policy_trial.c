@@ -32,10 +32,15 @@ static unsigned int changes_hands(struct host *h, uint64_t sets[2], uint64_t buc
 	return 30;
 }
 
-static struct host *host_with_a_set_that_fits(uint64_t sets[2])
+/* A third engine may hold a part that is not to be divided. */
+static struct host *host_with_a_set_that_fits(uint64_t sets[2], uint64_t others_buckets)
 {
-	struct host *h = host_new(2);
+	struct host *h = host_new(others_buckets > 0 ? 3 : 2);
 
+	if (others_buckets > 0) {
+		h->engine[2].manual = true;
+		h->engine[2].manual_bytes = others_buckets * BUCKET;
+	}
 	for (int t = 0; t < 300; t++) {
 		for (uint32_t i = 0; i < 2; i++)
 			reads_a_set(h, i, sets[i]);
@@ -48,7 +53,7 @@ static struct host *host_with_a_set_that_fits(uint64_t sets[2])
 static void a_set_that_has_become_smaller_is_found_out(void **state)
 {
 	uint64_t sets[2] = { 90, 10 };
-	struct host *h = host_with_a_set_that_fits(sets);
+	struct host *h = host_with_a_set_that_fits(sets, 0);
 	unsigned int trials;
 
 	sets[0] = 10;
@@ -58,11 +63,27 @@ static void a_set_that_has_become_smaller_is_found_out(void **state)
 	host_free(h);
 }
 
+/* However much every bit of it was worth: of a small set, that is a great deal. */
+static void a_dear_set_that_has_become_smaller_is_found_out(void **state)
+{
+	uint64_t sets[2] = { 12, 4 };
+	struct host *h = host_with_a_set_that_fits(sets, 110);
+	unsigned int trials;
+
+	for (int b = 0; b < 13; b++)
+		h->estimate[0].curve[b] = LAW_ONE / 10;
+	sets[0] = 4;
+	sets[1] = 12;
+	assert_in_range(changes_hands(h, sets, 11, &trials), 0, 19);
+	assert_in_range(trials, 1, 3);
+	host_free(h);
+}
+
 /* Both need what there is for one: the trial fails, the memory comes back, and none follows soon. */
 static void who_still_needs_its_set_keeps_it(void **state)
 {
 	uint64_t sets[2] = { 90, 10 };
-	struct host *h = host_with_a_set_that_fits(sets);
+	struct host *h = host_with_a_set_that_fits(sets, 0);
 	unsigned int trials;
 
 	sets[1] = 90;
@@ -75,7 +96,7 @@ static void who_still_needs_its_set_keeps_it(void **state)
 static void a_minimum_is_not_tried(void **state)
 {
 	uint64_t sets[2] = { 90, 10 };
-	struct host *h = host_with_a_set_that_fits(sets);
+	struct host *h = host_with_a_set_that_fits(sets, 0);
 	unsigned int trials;
 
 	h->engine[0].min_bytes = target(h, 0);
@@ -90,6 +111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_set_that_has_become_smaller_is_found_out),
+		cmocka_unit_test(a_dear_set_that_has_become_smaller_is_found_out),
 		cmocka_unit_test(who_still_needs_its_set_keeps_it),
 		cmocka_unit_test(a_minimum_is_not_tried),
 	};

@@ -9,23 +9,26 @@
 #include "user/daemon/law_internal.h"
 
 #define TAU_RATE_NS        (1750 * LAW_MS) /* 1/8 at 250 ms */
+#define TAU_NOW_NS         (300 * LAW_MS) /* of what is new */
 #define TAU_RISE_NS        (100 * LAW_MS) /* of usage that grows faster than before */
-#define TAU_KAPPA_NS       (375 * LAW_MS)
-#define TAU_PARALLELISM_NS (16 * LAW_S)
 #define TAU_SAMPLES_NS     (3750 * LAW_MS)
 #define TAU_INFLOW_PEAK_NS (600 * LAW_S)
-#define WORK_MAX_NS        (1000 * LAW_S)
 #define RATE_SHIFT         12
 #define STALL_SHARE_MAX    (LAW_ONE * 98 / 100)
-#define KAPPA_MIN          (LAW_ONE / 500)
 /* PSI totals may be up to 2 s old and then jump: what exceeds the interval is carried over. */
-#define PSI_CARRY_MAX_NS (2 * LAW_S)
-#define DEFAULT_COST_NS  150000ull
-#define COST_REFAULTS    1ull /* a second */
-#define COST_MIN_NS      1000ull
-#define COST_MAX_NS      20000000ull
-#define STREAM_AFTER_NS  (3 * LAW_S)
-#define IDLE_KAPPA       (LAW_ONE / 100)
+#define PSI_CARRY_MAX_NS   (2 * LAW_S)
+#define DEFAULT_COST_NS    150000ull
+#define COST_REFAULTS      1ull /* a second */
+#define COST_MIN_NS        1000ull
+#define COST_MAX_NS        20000000ull
+#define STREAM_AFTER_NS    (3 * LAW_S)
+#define STREAM_TURNOVER_S  32 /* it evicts what it holds within so long */
+#define IDLE_KAPPA         (LAW_ONE / 100)
+#define TAU_BURST_NS       (8 * LAW_S)
+#define BURST_SOON_NS      LAW_S /* who was back so soon is waited for ... */
+#define BURST_WAIT         4 /* ... so many times as long */
+#define BURST_BELOW_MAX_NS (1000 * LAW_S)
+#define BURST_PART         4 /* lower by this part is gone, higher by it is growing */
 
 /* What happened between two samples. */
 struct interval {
@@ -39,8 +42,7 @@ struct interval {
 	uint64_t wait_ns; /* task time waited for memory, all causes */
 	uint64_t psi_memory_ns, psi_io_ns; /* wall time; io: the part that refaults explain */
 	uint64_t psi_some_ns; /* memory, some */
-	uint64_t cpu_ns;
-	bool cpu_read; /* cpu_ns is news, not the last sample's */
+	struct law_work work; /* CPU time */
 };
 
 static bool has(const struct interval *iv, uint32_t bit)
@@ -105,7 +107,7 @@ static void interval_measure(struct law_memory *m, const struct law_sample *was,
 			     const struct law_sample *is, uint64_t dt_ns, struct interval *ret)
 {
 	struct interval iv = { .dt_ns = dt_ns, .valid = was->valid & is->valid };
-	uint64_t some, full;
+	uint64_t some, full, reclaim_ns = 0;
 
 	interval_pages(&iv, was, is);
 	if (has(&iv, LAW_VALID_LEDGER)) {
@@ -113,6 +115,9 @@ static void interval_measure(struct law_memory *m, const struct law_sample *was,
 			     law_delta(is->stall_ns[STALL_SWAP_IN], was->stall_ns[STALL_SWAP_IN]);
 		for (int i = 0; i < STALL_CAUSES; i++)
 			iv.wait_ns += law_delta(is->stall_ns[i], was->stall_ns[i]);
+		/* who reclaims is at work: its CPU time tells of that already */
+		reclaim_ns = law_delta(is->stall_ns[STALL_DIRECT_RECLAIM],
+				       was->stall_ns[STALL_DIRECT_RECLAIM]);
 	}
 	if (has(&iv, LAW_VALID_PSI_MEMORY)) {
 		some = law_delta(is->psi_memory_some_ns, was->psi_memory_some_ns);
@@ -125,9 +130,14 @@ static void interval_measure(struct law_memory *m, const struct law_sample *was,
 		iv.psi_io_ns = psi_spread(&m->psi_carry_io_ns, psi_mean(some, full), dt_ns);
 	}
 	if (has(&iv, LAW_VALID_CPU)) {
-		iv.cpu_ns = law_delta(is->cpu_ns, was->cpu_ns);
-		iv.cpu_read = is->cpu_at_ns == 0 || is->cpu_at_ns != was->cpu_at_ns;
+		iv.work.cpu_ns = law_delta(is->cpu_ns, was->cpu_ns);
+		iv.work.system_ns = law_delta(is->cpu_system_ns, was->cpu_system_ns);
+		iv.work.read = is->cpu_at_ns == 0 || is->cpu_at_ns != was->cpu_at_ns;
 	}
+	iv.work.known = has(&iv, LAW_VALID_CPU);
+	iv.work.dt_ns = dt_ns;
+	iv.work.wait_ns = law_less(iv.wait_ns, reclaim_ns);
+	iv.work.refaults = iv.refaults;
 	*ret = iv;
 }
 
@@ -176,34 +186,6 @@ static void rates_update(struct law_estimate *e, const struct interval *iv)
 	m->inflow_peak_per_s = law_ewma(m->inflow_peak_per_s, inflow, law_alpha(iv->dt_ns, tau));
 }
 
-/*
- * Adds the interval to what is known since CPU time was last read. True: there is enough to tell
- * how busy the engine is. CPU time comes later than the rest where reading it costs more than it is
- * worth, then for all the time since; and a few milliseconds of it are as coarse as the kernel's
- * clock tick.
- */
-static bool work_gather(struct law_memory *m, const struct interval *iv)
-{
-	m->work_dt_ns += law_min(iv->dt_ns, WORK_MAX_NS);
-	m->work_wait_ns += law_min(iv->wait_ns, WORK_MAX_NS);
-	m->work_cpu_ns += law_min(iv->cpu_ns, WORK_MAX_NS);
-	return m->work_dt_ns >= LAW_FOLD_NS && (iv->cpu_read || !has(iv, LAW_VALID_CPU));
-}
-
-/* The most tasks that ran or waited at once, slowly forgotten: what a stall is a share of. */
-static void parallelism_update(struct law_memory *m)
-{
-	uint64_t tasks =
-	    law_fraction(m->work_cpu_ns + m->work_wait_ns, m->work_dt_ns) >> (LAW_ONE_SHIFT - 16);
-
-	tasks = law_max(tasks, 1 << 16);
-	if (tasks >= m->parallelism_16)
-		m->parallelism_16 = tasks;
-	else
-		m->parallelism_16 = law_ewma(m->parallelism_16, tasks,
-					     law_alpha(m->work_dt_ns, TAU_PARALLELISM_NS));
-}
-
 /* Evicting, or reading back, enough for it to matter. */
 static bool turns_over(const struct law_estimate *e, uint64_t pages_per_s)
 {
@@ -221,6 +203,32 @@ static void heap_update(struct law_estimate *e, const struct law_sample *is)
 	e->memory.heap = law_mostly_anon(is) && !turns_over(e, pages_12 >> RATE_SHIFT);
 }
 
+/*
+ * A heap that comes and goes faster than others could fill what it leaves: what it had is kept for
+ * it as long as it may be expected back.
+ */
+static void bursts_update(struct law_memory *m, const struct law_sample *is, uint64_t dt_ns)
+{
+	uint64_t held = law_min(law_min(is->unreclaimable_bytes, is->usage_bytes), LAW_BYTES_CAP);
+	uint64_t height =
+	    law_max(held, law_ewma(m->burst_bytes, held, law_alpha(dt_ns, TAU_BURST_NS)));
+
+	m->burst_bytes = height;
+	if (held < height - height / BURST_PART) {
+		m->burst_below_ns = law_min(m->burst_below_ns + law_min(dt_ns, BURST_BELOW_MAX_NS),
+					    BURST_BELOW_MAX_NS);
+		return;
+	}
+	if (m->burst_below_ns > 0) {
+		m->burst_was_bytes = height;
+		m->burst_wait_ns =
+		    m->burst_below_ns <= BURST_SOON_NS ? BURST_WAIT * m->burst_below_ns : 0;
+	} else if (law_less(height, m->burst_was_bytes) > m->burst_was_bytes / BURST_PART) {
+		m->burst_wait_ns = 0; /* it is growing */
+	}
+	m->burst_below_ns = 0;
+}
+
 static void stall_update(struct law_estimate *e, const struct interval *iv)
 {
 	struct law_memory *m = &e->memory;
@@ -236,10 +244,13 @@ static void stall_update(struct law_estimate *e, const struct interval *iv)
 	all = law_min(law_max(all, law_max(psi, io)), LAW_ONE);
 	/* a file engine that waits in reclaim but reuses nothing is not cured by memory */
 	cure = law_max(cure, io);
+	if (!m->heap)
+		cure += law_fraction(law_miss_ns(m, iv->refaults), task_ns);
 	cure = law_max(cure, m->heap ? all : (psi * reuse) >> LAW_ONE_SHIFT);
 	cure = law_min(cure, STALL_SHARE_MAX);
 	m->interval_stall = cure;
 	m->refault_stall = law_ewma(m->refault_stall, cure, alpha);
+	m->stall_now = law_ewma(m->stall_now, cure, law_alpha(iv->dt_ns, TAU_NOW_NS));
 	m->fold_stall |= cure;
 	e->stall_ppm = (uint32_t)((all * LAW_PPM) >> LAW_ONE_SHIFT);
 	e->stall_avg_ppm = (uint32_t)law_ewma(e->stall_avg_ppm, e->stall_ppm, alpha);
@@ -258,36 +269,6 @@ static void cost_update(struct law_estimate *e)
 		    law_clamp((law_min(stall_ns_per_s, UINT64_MAX >> RATE_SHIFT) << RATE_SHIFT) /
 				  e->memory.refaults_12,
 			      COST_MIN_NS, COST_MAX_NS);
-}
-
-/* How busy the engine is when it is not stalled. Unknown CPU time counts as busy. */
-static void kappa_update(struct law_estimate *e, const struct interval *iv)
-{
-	struct law_memory *m = &e->memory;
-	uint64_t stall = law_fraction(m->work_cure_ns, m->work_dt_ns);
-	uint64_t free_share = law_max(law_less(LAW_ONE, stall), LAW_ONE / 50);
-	uint64_t cpu = law_fraction(m->work_cpu_ns, m->work_dt_ns);
-
-	m->kappa_now = LAW_ONE;
-	if (has(iv, LAW_VALID_CPU)) {
-		cpu = law_min(cpu << 16, 1ull << 52) / m->parallelism_16;
-		m->kappa_now = law_min((cpu << LAW_ONE_SHIFT) / free_share, LAW_ONE);
-	}
-	m->kappa = law_ewma(m->kappa, m->kappa_now, law_alpha(m->work_dt_ns, TAU_KAPPA_NS));
-	m->kappa = law_max(m->kappa, KAPPA_MIN);
-	e->busy_ppm = (m->kappa * LAW_PPM) >> LAW_ONE_SHIFT;
-}
-
-/* How busy it is, once that can be told; until then it is what it was. */
-static void work_update(struct law_estimate *e, const struct interval *iv, bool enough)
-{
-	struct law_memory *m = &e->memory;
-
-	m->work_cure_ns += law_part(law_min(iv->dt_ns, WORK_MAX_NS), m->interval_stall << 12);
-	if (!enough)
-		return;
-	kappa_update(e, iv);
-	m->work_dt_ns = m->work_cpu_ns = m->work_wait_ns = m->work_cure_ns = 0;
 }
 
 static int64_t velocity_of(uint64_t is, uint64_t was, uint64_t dt_ns)
@@ -327,7 +308,8 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 			  const struct law_sample *is)
 {
 	struct law_memory *m = &e->memory;
-	bool moving = turns_over(e, e->evictions_per_s);
+	bool moving = turns_over(e, e->evictions_per_s) &&
+		      e->evictions_per_s > law_pages(is->usage_bytes) / STREAM_TURNOVER_S;
 	bool reuses = ((uint64_t)m->above * m->kappa >> LAW_ONE_SHIFT) > LAW_ONE / 100;
 	bool returns =
 	    (iv->valid & LAW_VALID_DISTANCES) == 0 && e->refaults_per_s > e->evictions_per_s / 16;
@@ -336,7 +318,7 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 	    has(iv, LAW_VALID_REFAULTS | LAW_VALID_DISTANCES))
 		m->stream_ns = law_min(m->stream_ns + iv->dt_ns, 2 * STREAM_AFTER_NS);
 	else if (moving)
-		m->stream_ns = law_less(m->stream_ns, 2 * iv->dt_ns);
+		m->stream_ns = law_less(m->stream_ns, 4 * iv->dt_ns);
 	else
 		m->stream_ns = law_less(m->stream_ns, iv->dt_ns / 2);
 	e->streaming = e->streaming ? m->stream_ns > 0 : m->stream_ns >= STREAM_AFTER_NS;
@@ -420,13 +402,12 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 	interval_measure(&e->memory, &e->last, sample, dt_ns, &iv);
 	rates_update(e, &iv);
 	faults_update(e, &iv, sample);
-	enough = work_gather(&e->memory, &iv);
-	if (enough)
-		parallelism_update(&e->memory);
+	enough = law_work_gather(&e->memory, &iv.work);
 	heap_update(e, sample);
+	bursts_update(&e->memory, sample, dt_ns);
 	stall_update(e, &iv);
 	cost_update(e);
-	work_update(e, &iv, enough);
+	law_work_update(e, &iv.work, enough);
 	usage_update(e, &iv, sample, limit_bytes);
 	e->memory.fold_samples += iv.samples;
 	e->memory.fold_refaults += iv.refaults;

@@ -88,7 +88,8 @@ struct law_sample {
 	uint64_t evictions, ghost_refaults, ghost_unknown; /* see bpf/wire.h */
 	uint64_t distance[DISTANCE_BINS];
 	uint64_t cpu_ns; /* CPU time of the engine's tasks */
-	uint64_t cpu_at_ns; /* when that was read; 0: with the rest of the sample */
+	uint64_t cpu_system_ns; /* the part of it that was spent in the kernel */
+	uint64_t cpu_at_ns; /* when these were read; 0: with the rest of the sample */
 	uint64_t limit_hits; /* memory.events high + max, v1 failcnt */
 	uint64_t oom_kills;
 	struct law_demand demand;
@@ -134,10 +135,14 @@ struct law_memory {
 	uint64_t parallelism_16; /* tasks that run or wait for memory at once, 16.16, >= 1 */
 	uint64_t refault_stall; /* EWMA: share of task time that waits for what memory would cure */
 	uint64_t interval_stall; /* the same, last interval */
+	uint64_t stall_now; /* the same, sooner forgotten */
 	uint64_t kappa; /* busy_ppm with more digits */
 	uint64_t kappa_now; /* when CPU time was last read */
 	/* since then: time, CPU time, time waited by all tasks, and what of dt memory would cure */
 	uint64_t work_dt_ns, work_cpu_ns, work_wait_ns, work_cure_ns;
+	uint64_t work_system_ns, work_refaults, work_miss_ns;
+	uint64_t system_share; /* of CPU time, where nothing refaults */
+	uint64_t miss_cpu_ns; /* CPU time of a refault in the kernel, EWMA */
 	uint64_t psi_carry_memory_ns,
 	    psi_carry_io_ns; /* PSI totals come in lumps; see estimate.c */
 	uint64_t samples_per_s_8; /* EWMA of sampled refaults, 24.8 */
@@ -150,6 +155,9 @@ struct law_memory {
 	uint64_t reach_bytes; /* without distances: how far the curve is spread */
 	uint64_t anchor_base_bytes, anchor_stall, anchor_ns; /* where the reach was last judged */
 	uint64_t anon_step_bytes, anon_peak_bytes;
+	/* a heap that comes and goes: its height, that when it last came, for how long it has been
+	   far below, and for how long it is waited for; 0: it is not one */
+	uint64_t burst_bytes, burst_was_bytes, burst_below_ns, burst_wait_ns;
 	uint32_t hull; /* steepest mean slope of the curve above the target, per bucket */
 	uint32_t
 	    boundary; /* mean density just outside: what a page just inside is worth at least */

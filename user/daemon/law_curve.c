@@ -360,9 +360,9 @@ static void anon_fold(struct fold *f, struct law_estimate *e, const struct law_p
 		m->anon_step_bytes = law_max(
 		    first, law_ewma(m->anon_step_bytes, 0, law_alpha(f->window_ns, ANON_CALM_NS)));
 	}
-	m->anon_peak_bytes =
-	    law_max(usage, law_ewma(m->anon_peak_bytes, 0,
-				    law_alpha(f->window_ns, 3 * half_life_ns(e, ceiling))));
+	m->anon_peak_bytes = law_max(
+	    law_held(usage, is->unreclaimable_bytes),
+	    law_ewma(m->anon_peak_bytes, 0, law_alpha(f->window_ns, 3 * half_life_ns(e, ceiling))));
 	m->kappa = m->kappa_now = LAW_ONE;
 	if (m->top > 0)
 		curve_age(e, f, params);

@@ -54,11 +54,49 @@ static inline bool law_mostly_anon(const struct law_sample *s)
 	return s->unreclaimable_bytes > s->usage_bytes / 2;
 }
 
+/*
+ * What of an engine's memory stays whatever is done. Usage is of this moment, what cannot be
+ * reclaimed may be a sample older: where that is nearly all, it is all.
+ */
+static inline uint64_t law_held(uint64_t usage, uint64_t unreclaimable)
+{
+	return unreclaimable >= usage - usage / 8 ? usage : unreclaimable;
+}
+
+/* What a heap that comes and goes is about to have again; 0: nothing is expected. */
+static inline uint64_t law_burst_expected(const struct law_memory *m)
+{
+	return m->burst_below_ns < m->burst_wait_ns ? m->burst_bytes : 0;
+}
+
 static inline void law_copy_but_distances(struct law_sample *to, const struct law_sample *from)
 {
 	memcpy(to, from, offsetof(struct law_sample, distance));
 	memcpy(&to->cpu_ns, &from->cpu_ns,
 	       sizeof(*to) - offsetof(struct law_sample, distance) - sizeof(to->distance));
+}
+
+/* What an interval says of the engine's work; see law_work.c. */
+struct law_work {
+	uint64_t dt_ns, wait_ns; /* wait: task time, all causes */
+	uint64_t cpu_ns, system_ns;
+	uint64_t refaults;
+	bool known; /* CPU time is */
+	bool read; /* and it is news, not the last sample's */
+};
+
+/*
+ * Adds an interval to what is known since CPU time was last read. True: there is enough to tell how
+ * busy the engine is; the parallelism is up to date then, and the rest after law_work_update(),
+ * which comes when interval_stall is known.
+ */
+bool law_work_gather(struct law_memory *m, const struct law_work *work);
+void law_work_update(struct law_estimate *e, const struct law_work *work, bool enough);
+
+/* CPU time that so many refaults take in the kernel. */
+static inline uint64_t law_miss_ns(const struct law_memory *m, uint64_t refaults)
+{
+	return law_min(refaults, 1ull << 32) * m->miss_cpu_ns;
 }
 
 /* Folds what was observed since the last fold into the curve; nothing before LAW_FOLD_NS. */

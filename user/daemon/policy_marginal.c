@@ -85,8 +85,12 @@ static uint64_t demand_of(const struct plan *p, uint32_t i)
 	int64_t velocity = p->estimate[i].usage_velocity_bytes_per_s;
 	uint64_t headroom = e->fixed / HEADROOM_PART;
 
-	if (e->fixed == 0)
+	uint64_t again = law_pages_up(law_burst_expected(&p->estimate[i].memory));
+
+	if (e->fixed == 0 && again == 0)
 		return e->lo;
+	if (again >= e->fixed) /* it is not growing, it comes and goes */
+		return law_clamp(again + again / HEADROOM_PART, e->lo, e->hi);
 	if (e->anon && velocity > 0)
 		headroom += law_pages((uint64_t)velocity) / (LAW_S / HEADROOM_AHEAD_NS);
 	headroom = law_min(headroom, p->w->available / (p->engine[i].hard ? HEADROOM_HARD_PART
@@ -108,12 +112,13 @@ static void raise_heap_floors(const struct plan *p)
 	for (uint32_t i = 0; i < p->w->n; i++) {
 		struct plan_engine *e = &p->w->engine[i];
 		uint64_t keep = demand_of(p, i);
+		bool expected = law_burst_expected(&p->estimate[i].memory) > 0;
 
-		if (!divides(e) || !e->anon)
+		if (!divides(e) || (!e->anon && !expected))
 			continue;
 		/* who listens shrinks before it is killed, and what it gave back must move on */
 		if (p->engine[i].hard && p->sample[i].demand.clients == 0)
-			keep = law_max(law_max(keep, e->usage),
+			keep = law_max(law_max(keep, law_held(e->usage, e->fixed)),
 				       law_pages(p->estimate[i].memory.anon_peak_bytes));
 		e->floor = law_min(law_max(e->floor, keep), e->hi);
 	}

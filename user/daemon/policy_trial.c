@@ -13,7 +13,6 @@
 
 #define TRIAL_BUCKETS     2 /* of what it uses */
 #define TRIAL_GAIN_PART   8 /* whoever waits gains this part of its work at least */
-#define TRIAL_LOSS_MOST   (LAW_ONE / 16) /* remembered stall per work of a bucket: no cliff */
 #define TRIAL_CALM_STALL  (LAW_ONE / 50) /* an engine stalled for more is known without a trial */
 #define TRIAL_BUSY        (LAW_ONE / 20) /* of an engine at rest nothing would be seen */
 #define TRIAL_WAIT_NS     LAW_S /* after a jump */
@@ -22,7 +21,7 @@
 #define TRIAL_BACKOFF     16 /* times, after each that did not ... */
 #define TRIAL_WAIT_MAX_NS (256 * LAW_S) /* ... up to this */
 #define JUMP              (LAW_ONE / 4) /* of time, above the average */
-#define JUMPS_APART_NS    (10 * LAW_S)
+#define JUMPS_APART_NS    (8 * LAW_S) /* trials on their account */
 #define JUMP_OWN_NS       (5 * LAW_S) /* what the law took so long ago explains a stall */
 
 /* Fits in what it has, and only memory says that it still needs it. */
@@ -31,16 +30,15 @@ static bool is_unproven(const struct plan *p, uint32_t i)
 	const struct law_workspace *w = p->w;
 	const struct plan_engine *e = &w->engine[i];
 	const struct law_memory *m = &p->estimate[i].memory;
-	uint64_t in_use = law_min(e->target, e->usage), bucket, remembered;
+	uint64_t in_use = law_min(e->target, e->usage), bucket;
 
 	if (!e->active || e->manual || e->moved != 0 || e->before == 0 || e->anon || m->heap ||
 	    !m->distances_known || p->engine[i].stall_target_ppm > 0 ||
 	    in_use < e->floor + w->bucket)
 		return false;
 	bucket = law_min(in_use / w->bucket, LAW_BUCKETS) - 1;
-	remembered = p->estimate[i].curve[bucket];
-	return remembered > 0 && remembered < TRIAL_LOSS_MOST &&
-	       m->refault_stall < TRIAL_CALM_STALL && m->kappa > TRIAL_BUSY;
+	return p->estimate[i].curve[bucket] > 0 && m->refault_stall < TRIAL_CALM_STALL &&
+	       m->kappa > TRIAL_BUSY;
 }
 
 static bool is_due(const struct plan *p, uint32_t i)
@@ -113,7 +111,7 @@ static bool jumped(const struct plan *p, uint32_t i)
 	const struct law_memory *m = &p->estimate[i].memory;
 	const struct law_engine_state *s = &p->state->engine[i];
 
-	if (m->interval_stall <= m->refault_stall + JUMP || p->w->engine[i].moved < 0)
+	if (m->stall_now <= m->refault_stall + JUMP || p->w->engine[i].moved < 0)
 		return false;
 	return s->direction >= 0 || law_less(p->now_ns, s->last_move_ns) >= JUMP_OWN_NS;
 }
@@ -125,9 +123,9 @@ static void note_jumps(const struct plan *p)
 	/* a host that has just begun does nothing but jump */
 	for (uint32_t i = 0; i < p->w->n && !any; i++)
 		any = p->state->jump_ns == 0 || jumped(p, i);
-	if (!any)
+	if (!any || law_less(p->now_ns, p->state->jump_ns) <= JUMPS_APART_NS)
 		return;
-	if (p->state->jump_ns > 0 && law_less(p->now_ns, p->state->jump_ns) > JUMPS_APART_NS)
+	if (p->state->jump_ns > 0)
 		for (uint32_t i = 0; i < p->w->n; i++) {
 			struct law_trial_state *t = &p->state->engine[i].trial;
 

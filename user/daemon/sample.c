@@ -179,6 +179,7 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 {
 	struct cg_events events;
 	struct cg_stat stat;
+	struct cg_cpu cpu;
 	int r;
 
 	if (!stat_known) {
@@ -196,7 +197,9 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 			s->oom_kills = max_u64(s->oom_kills, events.oom_kill);
 		}
 	}
-	if (cg_node_cpu(e->node, &s->cpu_ns) == 0) {
+	if (cg_node_cpu(e->node, &cpu) == 0) {
+		s->cpu_ns = cpu.all_ns;
+		s->cpu_system_ns = cpu.system_ns;
 		s->cpu_at_ns = now_ns;
 		s->valid |= LAW_VALID_CPU;
 	}
