@@ -21,7 +21,7 @@
 #define TRIAL_BACKOFF     16 /* times, after each that did not ... */
 #define TRIAL_WAIT_MAX_NS (256 * LAW_S) /* ... up to this */
 #define JUMP              (LAW_ONE / 4) /* of time, above the average */
-#define JUMPS_APART_NS    (8 * LAW_S) /* trials on their account */
+#define JUMPS_APART_NS    (6 * LAW_S) /* trials on their account */
 #define JUMP_OWN_NS       (5 * LAW_S) /* what the law took so long ago explains a stall */
 
 /* Fits in what it has, and only memory says that it still needs it. */
