@@ -79,6 +79,33 @@ static void a_dear_set_that_has_become_smaller_is_found_out(void **state)
 	host_free(h);
 }
 
+/* Trials of engine 0 in 25 s in which each bucket of its set is remembered to be worth so much. */
+static unsigned int trials_of_a_set_worth(uint64_t each)
+{
+	uint64_t sets[2] = { 12, 4 };
+	struct host *h = host_with_a_set_that_fits(sets, 110);
+	unsigned int trials = 0;
+
+	sets[1] = 12;
+	for (unsigned int t = 0; t < 250; t++) {
+		for (uint32_t i = 0; i < 2; i++)
+			reads_a_set(h, i, sets[i]);
+		for (int b = 0; b < 13; b++)
+			h->estimate[0].curve[b] = (uint32_t)each;
+		tick(h);
+		trials += h->decision[0].reason == LAW_REASON_TRIAL &&
+			  h->decision[0].target_bytes < h->decision[0].before_bytes;
+	}
+	host_free(h);
+	return trials;
+}
+
+static void no_more_is_risked_than_there_is_to_gain(void **state)
+{
+	assert_in_range(trials_of_a_set_worth(LAW_ONE / 10), 1, 4);
+	assert_int_equal(trials_of_a_set_worth(LAW_ONE), 0);
+}
+
 /* Both need what there is for one: the trial fails, the memory comes back, and none follows soon. */
 static void who_still_needs_its_set_keeps_it(void **state)
 {
@@ -112,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_set_that_has_become_smaller_is_found_out),
 		cmocka_unit_test(a_dear_set_that_has_become_smaller_is_found_out),
+		cmocka_unit_test(no_more_is_risked_than_there_is_to_gain),
 		cmocka_unit_test(who_still_needs_its_set_keeps_it),
 		cmocka_unit_test(a_minimum_is_not_tried),
 	};

@@ -12,6 +12,7 @@
 #include "user/daemon/law_internal.h"
 
 #define TRIAL_BUCKETS     2 /* of what it uses */
+#define TRIAL_RISK        3 /* times what is remembered of a bucket, at most that gain */
 #define TRIAL_GAIN_PART   8 /* whoever waits gains this part of its work at least */
 #define TRIAL_CALM_STALL  (LAW_ONE / 50) /* an engine stalled for more is known without a trial */
 #define TRIAL_BUSY        (LAW_ONE / 20) /* of an engine at rest nothing would be seen */
@@ -25,20 +26,21 @@
 #define JUMP_OWN_NS       (5 * LAW_S) /* what the law took so long ago explains a stall */
 
 /* Fits in what it has, and only memory says that it still needs it. */
-static bool is_unproven(const struct plan *p, uint32_t i)
+static bool is_unproven(const struct plan *p, uint32_t i, uint64_t gain)
 {
 	const struct law_workspace *w = p->w;
 	const struct plan_engine *e = &w->engine[i];
 	const struct law_memory *m = &p->estimate[i].memory;
-	uint64_t in_use = law_min(e->target, e->usage), bucket;
+	uint64_t in_use = law_min(e->target, e->usage), bucket, remembered;
 
 	if (!e->active || e->manual || e->moved != 0 || e->before == 0 || e->anon || m->heap ||
 	    !m->distances_known || p->engine[i].stall_target_ppm > 0 ||
 	    in_use < e->floor + w->bucket)
 		return false;
 	bucket = law_min(in_use / w->bucket, LAW_BUCKETS) - 1;
+	remembered = (p->estimate[i].curve[bucket] * m->kappa) >> LAW_ONE_SHIFT;
 	return p->estimate[i].curve[bucket] > 0 && m->refault_stall < TRIAL_CALM_STALL &&
-	       m->kappa > TRIAL_BUSY;
+	       m->kappa > TRIAL_BUSY && TRIAL_RISK * e->weight * remembered < gain;
 }
 
 static bool is_due(const struct plan *p, uint32_t i)
@@ -55,7 +57,7 @@ static bool is_due(const struct plan *p, uint32_t i)
 }
 
 /* The one with most to give. */
-static uint32_t choose(const struct plan *p, uint32_t to)
+static uint32_t choose(const struct plan *p, uint32_t to, uint64_t gain)
 {
 	uint32_t best = LAW_NO_ENGINE;
 	uint64_t most = 0;
@@ -64,7 +66,7 @@ static uint32_t choose(const struct plan *p, uint32_t to)
 		const struct plan_engine *e = &p->w->engine[i];
 		uint64_t spare = law_less(e->target, e->floor);
 
-		if (i == to || spare <= most || !is_unproven(p, i) || !is_due(p, i) ||
+		if (i == to || spare <= most || !is_unproven(p, i, gain) || !is_due(p, i) ||
 		    law_flow(p, i, to, 1) == 0)
 			continue;
 		most = spare;
@@ -154,7 +156,7 @@ void law_try_donors(const struct plan *p)
 	}
 	if (to == LAW_NO_ENGINE)
 		return;
-	from = choose(p, to);
+	from = choose(p, to, most);
 	if (from != LAW_NO_ENGINE)
 		try_one(p, from, to);
 }
