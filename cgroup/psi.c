@@ -27,7 +27,7 @@ int cg_node_cpu(struct cg_node *n, struct cg_cpu *ret)
 {
 	char buf[1024];
 	ssize_t len = cg_node_read(n, CG_FILE_CPU, buf, sizeof(buf));
-	uint64_t all_us, system_us;
+	uint64_t all_us, system_us = 0;
 	int r;
 
 	if (len < 0)
