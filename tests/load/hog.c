@@ -4,10 +4,15 @@
  *
  *	anon SIZE	touch SIZE more MiB of anonymous memory		-> "anon TOTAL"
  *	free		give all anonymous memory back			-> "anon 0"
+ *	grow SIZE SECONDS  touch up to SIZE more MiB for as long, page by page
+ *							-> "grow MIB LONGEST_MS ALL_MS"
+ *	lock FILE	map FILE and lock it in memory			-> "lock BYTES"
  *	cache FILE	read FILE through to fill the page cache	-> "cache BYTES"
  *	loop FILE	keep reading random pages of FILE (mmap) until "stop"; -> "loop"
  *	stop		-> "stop READS"
  *	quit
+ *
+ * LONGEST_MS is the longest pause between two pages.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +24,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MIB         (1ull << 20)
 #define PAGE        4096ull
+#define NS_PER_MS   1000000ull
+#define NS_PER_S    1000000000ull
 #define REGIONS_MAX 4096
 
 static void *region[REGIONS_MAX];
@@ -56,6 +64,55 @@ static void anon(uint64_t mib)
 		total += mib;
 	}
 	printf("anon %llu\n", (unsigned long long)total);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* Keeps what it has touched, also when time is up before all is. */
+static void grow(uint64_t mib, uint64_t seconds)
+{
+	uint64_t begin_ns, last_ns, now, at = 0, longest_ns = 0;
+	char *p = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		printf("error %s\n", strerror(errno));
+		return;
+	}
+	madvise(p, mib * MIB, MADV_NOHUGEPAGE);
+	begin_ns = last_ns = now_ns();
+	while (at < mib * MIB && last_ns - begin_ns < seconds * NS_PER_S) {
+		p[at] = 1;
+		at += PAGE;
+		now = now_ns();
+		if (now - last_ns > longest_ns)
+			longest_ns = now - last_ns;
+		last_ns = now;
+	}
+	printf("grow %llu %llu %llu\n", (unsigned long long)(at / MIB),
+	       (unsigned long long)(longest_ns / NS_PER_MS),
+	       (unsigned long long)((last_ns - begin_ns) / NS_PER_MS));
+}
+
+static void lock_file(const char *path)
+{
+	struct stat st;
+	void *p = MAP_FAILED;
+	int fd = open(path, O_RDONLY);
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED || mlock(p, (size_t)st.st_size) < 0)
+		printf("error %s\n", strerror(errno));
+	else
+		printf("lock %llu\n", (unsigned long long)st.st_size);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void cache(const char *path)
@@ -104,13 +161,17 @@ static void *read_randomly(void *arg)
 int main(void)
 {
 	char line[4096], path[4000];
-	unsigned long long n;
+	unsigned long long n, seconds;
 	pthread_t reader = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
 		if (sscanf(line, "anon %llu", &n) == 1) {
 			anon(n);
+		} else if (sscanf(line, "grow %llu %llu", &n, &seconds) == 2) {
+			grow(n, seconds);
+		} else if (sscanf(line, "lock %3999s", path) == 1) {
+			lock_file(path);
 		} else if (!strcmp(line, "free\n")) {
 			anon(0);
 		} else if (sscanf(line, "cache %3999s", path) == 1) {

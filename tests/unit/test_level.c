@@ -8,6 +8,7 @@
 
 #include "user/common/clock.h"
 #include "user/common/cleanup.h"
+#include "user/common/units.h"
 #include "user/daemon/level.h"
 
 static void edges_are_inclusive(void **state)
@@ -112,6 +113,52 @@ static void the_watchdog_lifts_within_half_a_second_and_spares(void **state)
 		assert_false(freeze_watch_update(&f, i % 3 != 0, t += 100 * NS_PER_MS));
 }
 
+static void an_engine_is_held_where_nothing_can_be_reclaimed(void **state)
+{
+	struct freeze_watch f = { 0 };
+	struct freeze_look look = { .sample = 1,
+				    .high_bytes = 128 * MIB,
+				    .usage_bytes = 128 * MIB,
+				    .unreclaimable_bytes = 127 * MIB,
+				    .high_events = 1 };
+
+	/* what it has is known to be unreclaimable */
+	assert_true(freeze_watch_held(&f, &look));
+	/* not throttled since */
+	assert_false(freeze_watch_held(&f, &look));
+	look.stall_ppm = 900000;
+	assert_true(freeze_watch_held(&f, &look));
+	look.usage_bytes = 120 * MIB;
+	assert_false(freeze_watch_held(&f, &look));
+	look.usage_bytes = 128 * MIB;
+	look.high_bytes = BYTES_NO_LIMIT;
+	assert_false(freeze_watch_held(&f, &look));
+}
+
+static void what_reclaim_cannot_free_is_held_whatever_its_kind(void **state)
+{
+	struct freeze_watch f = { 0 };
+	struct freeze_look look = { .high_bytes = 128 * MIB,
+				    .usage_bytes = 128 * MIB,
+				    .unreclaimable_bytes = 16 * MIB,
+				    .stall_ppm = 900000 };
+
+	/* a stream at its cap: it waits, but something comes free all the time */
+	for (look.sample = 1; look.sample < 20; look.sample++) {
+		look.reclaimed_pages += 32;
+		assert_false(freeze_watch_held(&f, &look));
+		/* an early tick has no newer count */
+		assert_false(freeze_watch_held(&f, &look));
+	}
+	/* nothing comes free any more */
+	assert_true(freeze_watch_held(&f, &look));
+	look.sample++;
+	assert_true(freeze_watch_held(&f, &look));
+	look.sample++;
+	look.reclaimed_pages += 1;
+	assert_false(freeze_watch_held(&f, &look));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +166,8 @@ int main(void)
 		cmocka_unit_test(stall_alone_raises_the_level),
 		cmocka_unit_test(a_level_is_left_only_below_its_edge_and_after_a_second),
 		cmocka_unit_test(pressure_is_a_share_of_the_window),
+		cmocka_unit_test(an_engine_is_held_where_nothing_can_be_reclaimed),
+		cmocka_unit_test(what_reclaim_cannot_free_is_held_whatever_its_kind),
 		cmocka_unit_test(the_watchdog_lifts_within_half_a_second_and_spares),
 	};
 

@@ -17,7 +17,6 @@
 
 #define VERIFY_EVERY_NS   NS_PER_S
 #define LEARNED_FLOOR_NS  (10 * NS_PER_S)
-#define FREEZE_SOME_PPM   700000
 #define RELEASE_WITHIN_NS NS_PER_S
 
 /* What the actuator's threads read back since the last look. */
@@ -88,12 +87,17 @@ static void watch_freeze(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	const struct law_sample *s = &d->sample[e->slot];
 	uint64_t high = e->actual.bytes[CG_LIMIT_HIGH], actual;
-	bool throttled = s->limit_hits > e->freeze.last_high_events ||
-			 d->estimate[e->slot].stall_ppm > FREEZE_SOME_PPM;
-	bool held = high != BYTES_NO_LIMIT && s->usage_bytes >= high - high / 64 && throttled &&
-		    s->unreclaimable_bytes >= s->usage_bytes - s->usage_bytes / 16;
+	const struct freeze_look look = {
+		.sample = d->samples,
+		.high_bytes = high,
+		.usage_bytes = s->usage_bytes,
+		.unreclaimable_bytes = s->unreclaimable_bytes,
+		.high_events = s->limit_hits,
+		.reclaimed_pages = s->pgsteal,
+		.stall_ppm = d->estimate[e->slot].stall_ppm,
+	};
+	bool held = freeze_watch_held(&e->freeze, &look);
 
-	e->freeze.last_high_events = s->limit_hits;
 	if (!freeze_watch_update(&e->freeze, held, now_ns) || e->manual)
 		return;
 	log_warn("engine=%s event=freeze_lifted high=%llu usage=%llu", e->name,

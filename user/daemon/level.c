@@ -110,6 +110,23 @@ void pressure_window_add(struct pressure_window *w, uint64_t some_ns, uint64_t f
 	}
 }
 
+bool freeze_watch_held(struct freeze_watch *f, const struct freeze_look *look)
+{
+	bool throttled =
+	    look->high_events > f->last_high_events || look->stall_ppm > FREEZE_SOME_PPM;
+
+	f->last_high_events = look->high_events;
+	if (f->last_sample != look->sample) {
+		f->fruitless = f->last_sample && f->last_reclaimed == look->reclaimed_pages;
+		f->last_sample = look->sample;
+		f->last_reclaimed = look->reclaimed_pages;
+	}
+	return throttled && look->high_bytes != BYTES_NO_LIMIT &&
+	       look->usage_bytes >= look->high_bytes - look->high_bytes / 64 &&
+	       (f->fruitless ||
+		look->unreclaimable_bytes >= look->usage_bytes - look->usage_bytes / 16);
+}
+
 bool freeze_watch_update(struct freeze_watch *f, bool held, uint64_t now_ns)
 {
 	if (!held) {

@@ -55,14 +55,27 @@ void pressure_window_add(struct pressure_window *w, uint64_t some_ns, uint64_t f
  */
 #define FREEZE_LIFT_NS  300000000ull /* lift the limit after this long */
 #define FREEZE_SPARE_NS 5000000000ull /* and do not put it back for this long */
+#define FREEZE_SOME_PPM 700000 /* stalled for more of the time than this: throttled */
 struct freeze_watch {
 	uint64_t since_ns; /* 0: not held */
 	uint64_t spare_until_ns;
-	uint64_t last_high_events;
+	uint64_t last_high_events, last_sample, last_reclaimed;
+	bool fruitless; /* between the last two samples nothing was reclaimed */
 	uint64_t lifts;
 };
-/* True when the limit must be lifted now. held: the engine was throttled in this interval and
- * nothing was freed. */
+
+struct freeze_look {
+	uint64_t sample; /* number of the last regular one: reclaimed_pages is no newer */
+	uint64_t high_bytes, usage_bytes, unreclaimable_bytes;
+	uint64_t high_events, reclaimed_pages; /* cumulative */
+	uint32_t stall_ppm;
+};
+
+/* Whether the engine is held now: throttled at its limit, and what it has cannot be reclaimed, as
+ * its kinds say or as reclaim has found. To be asked on every tick. */
+bool freeze_watch_held(struct freeze_watch *f, const struct freeze_look *look);
+
+/* True when the limit must be lifted now. */
 bool freeze_watch_update(struct freeze_watch *f, bool held, uint64_t now_ns);
 
 #endif
