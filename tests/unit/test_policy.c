@@ -301,6 +301,29 @@ static void what_a_heap_is_back_for_within_moments_does_not_go_back_and_forth(vo
 	host_free(h);
 }
 
+/* At a hard limit it is killed at once where it goes a little higher than before. */
+static void a_heap_that_comes_and_goes_may_go_higher_at_a_hard_limit(void **state)
+{
+	struct host *h = heap_beside_cache();
+	uint64_t grown;
+
+	h->engine[0].hard = true;
+	for (int i = 0; i < 40; i++) {
+		h->sample[0].usage_bytes = (i % 4 < 2 ? 300 : 20) * MIB;
+		tick(h);
+	}
+	h->sample[0].usage_bytes = 300 * MIB;
+	tick(h);
+	assert_true(law_burst_expected(&h->estimate[0].memory) > 0);
+	for (uint64_t i = 1; i < 12; i++) {
+		grown = h->sample[0].usage_bytes + law_min(2 * i, 10) * MIB;
+		assert_true(grown <= target(h, 0));
+		h->sample[0].usage_bytes = grown;
+		tick(h);
+	}
+	host_free(h);
+}
+
 /* A database whose shared buffers are most of what it has: the page cache beside them is a cache. */
 static void a_cache_beside_shared_buffers_is_not_held_at_a_hard_limit(void **state)
 {
@@ -658,6 +681,7 @@ int main(void)
 		cmocka_unit_test(floors_that_do_not_fit_let_nothing_grow),
 		cmocka_unit_test(an_urgent_wake_grants_idle_memory_to_that_engine_alone),
 		cmocka_unit_test(an_urgent_wake_takes_nothing_that_is_in_use),
+		cmocka_unit_test(a_heap_that_comes_and_goes_may_go_higher_at_a_hard_limit),
 		cmocka_unit_test(a_cache_beside_shared_buffers_is_not_held_at_a_hard_limit),
 		cmocka_unit_test(an_urgent_wake_gives_a_heap_the_cheapest_cache),
 		cmocka_unit_test(a_heap_at_a_hard_limit_keeps_what_it_lately_used_for_a_while),

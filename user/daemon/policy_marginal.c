@@ -84,18 +84,18 @@ static uint64_t demand_of(const struct plan *p, uint32_t i)
 	const struct plan_engine *e = &p->w->engine[i];
 	int64_t velocity = p->estimate[i].usage_velocity_bytes_per_s;
 	uint64_t headroom = e->fixed / HEADROOM_PART;
-
 	uint64_t again = law_pages_up(law_burst_expected(&p->estimate[i].memory));
 
 	if (e->fixed == 0 && again == 0)
 		return e->lo;
-	if (again >= e->fixed) /* it is not growing, it comes and goes */
+	/* it is not growing, it comes and goes; where that is an error, it must not be a deadly one */
+	if (again >= e->fixed && !p->engine[i].hard)
 		return law_clamp(again + again / HEADROOM_PART, e->lo, e->hi);
 	if (e->anon && velocity > 0)
 		headroom += law_pages((uint64_t)velocity) / (LAW_S / HEADROOM_AHEAD_NS);
 	headroom = law_min(headroom, p->w->available / (p->engine[i].hard ? HEADROOM_HARD_PART
 									  : HEADROOM_MAX_PART));
-	return law_clamp(e->fixed + headroom, e->lo, e->hi);
+	return law_clamp(law_max(again, e->fixed + headroom), e->lo, e->hi);
 }
 
 static bool wants_more_than(const struct plan *p, uint32_t i, uint64_t pages)
