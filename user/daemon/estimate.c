@@ -28,6 +28,7 @@
 #define BURST_SOON_NS      LAW_S /* who was back so soon is waited for ... */
 #define BURST_WAIT         4 /* ... so many times as long */
 #define BURST_BELOW_MAX_NS (1000 * LAW_S)
+#define SYSTEM_FIRST       (LAW_ONE / 4) /* of CPU time in the kernel, until it is known */
 #define BURST_PART         4 /* lower by this part is gone, higher by it is growing */
 
 /* What happened between two samples. */
@@ -364,7 +365,10 @@ static void estimate_start(struct law_estimate *e, const struct law_params *para
 		.bucket_bytes = law_bucket_bytes(params->ceiling_bytes),
 		.base_bytes = law_min(sample->usage_bytes, LAW_BYTES_CAP),
 		.busy_ppm = LAW_PPM,
-		.memory = { .parallelism_16 = 1 << 16, .kappa = LAW_ONE, .folded_ns = now_ns },
+		.memory = { .parallelism_16 = 1 << 16,
+			    .kappa = LAW_ONE,
+			    .folded_ns = now_ns,
+			    .system_share = SYSTEM_FIRST },
 		.last = *sample,
 	};
 	e->memory.distances_known = (sample->valid & LAW_VALID_DISTANCES) != 0;

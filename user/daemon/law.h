@@ -140,7 +140,7 @@ struct law_memory {
 	uint64_t kappa_now; /* when CPU time was last read */
 	/* since then: time, CPU time, time waited by all tasks, and what of dt memory would cure */
 	uint64_t work_dt_ns, work_cpu_ns, work_wait_ns, work_cure_ns;
-	uint64_t work_system_ns, work_refaults, work_miss_ns;
+	uint64_t work_system_ns, work_refaults;
 	uint64_t system_share; /* of CPU time, where nothing refaults */
 	uint64_t miss_cpu_ns; /* CPU time of a refault in the kernel, EWMA */
 	uint64_t psi_carry_memory_ns,

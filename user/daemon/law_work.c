@@ -11,7 +11,6 @@
 #define TAU_MISS_NS        (1750 * LAW_MS)
 #define WORK_MAX_NS        (1000 * LAW_S)
 #define KAPPA_MIN          (LAW_ONE / 500)
-#define SYSTEM_FIRST       (LAW_ONE / 4) /* of CPU time in the kernel, until it is known */
 #define MISS_CPU_MAX_NS    50000ull /* a fault, a read and the eviction that makes room */
 #define MISS_FEW           100 /* refaults that cannot take this part of the time */
 
@@ -40,7 +39,6 @@ bool law_work_gather(struct law_memory *m, const struct law_work *work)
 	m->work_cpu_ns += law_min(work->cpu_ns, WORK_MAX_NS);
 	m->work_system_ns += law_min(work->system_ns, WORK_MAX_NS);
 	m->work_refaults += law_min(work->refaults, LAW_COUNT_CAP);
-	m->work_miss_ns += law_min(law_miss_ns(m, work->refaults), WORK_MAX_NS);
 	if (m->work_dt_ns < LAW_FOLD_NS || (work->known && !work->read))
 		return false;
 	parallelism_update(m);
@@ -58,16 +56,11 @@ static void misses_update(struct law_memory *m)
 
 	if (cpu_ns < m->work_dt_ns / MISS_FEW)
 		return;
-	if (m->system_share == 0)
-		m->system_share = SYSTEM_FIRST;
 	if (law_min(m->work_refaults, LAW_COUNT_CAP) * MISS_CPU_MAX_NS < m->work_dt_ns / MISS_FEW) {
-		m->system_share =
-		    law_ewma(m->system_share, law_max(law_fraction(m->work_system_ns, cpu_ns), 1),
-			     law_alpha(m->work_dt_ns, TAU_SYSTEM_NS));
+		m->system_share = law_ewma(m->system_share, law_fraction(m->work_system_ns, cpu_ns),
+					   law_alpha(m->work_dt_ns, TAU_SYSTEM_NS));
 		return;
 	}
-	if (m->work_refaults == 0)
-		return;
 	share = law_min(m->system_share, LAW_ONE - LAW_ONE / 50);
 	usual_ns = law_min(user_ns, 1ull << 40) * share / (LAW_ONE - share);
 	each_ns = law_less(m->work_system_ns, usual_ns) / m->work_refaults;
@@ -81,7 +74,8 @@ static void kappa_update(struct law_estimate *e, const struct law_work *work)
 	struct law_memory *m = &e->memory;
 	uint64_t stall = law_fraction(m->work_cure_ns, m->work_dt_ns);
 	uint64_t free_share = law_max(law_less(LAW_ONE, stall), LAW_ONE / 50);
-	uint64_t cpu = law_fraction(law_less(m->work_cpu_ns, m->work_miss_ns), m->work_dt_ns);
+	uint64_t cpu =
+	    law_fraction(law_less(m->work_cpu_ns, law_miss_ns(m, m->work_refaults)), m->work_dt_ns);
 
 	m->kappa_now = LAW_ONE;
 	if (work->known) {
@@ -104,5 +98,5 @@ void law_work_update(struct law_estimate *e, const struct law_work *work, bool e
 	if (work->known)
 		misses_update(m);
 	m->work_dt_ns = m->work_cpu_ns = m->work_wait_ns = m->work_cure_ns = 0;
-	m->work_system_ns = m->work_refaults = m->work_miss_ns = 0;
+	m->work_system_ns = m->work_refaults = 0;
 }
