@@ -24,13 +24,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "user/common/clock.h"
 
 #define MIB         (1ull << 20)
 #define PAGE        4096ull
-#define NS_PER_MS   1000000ull
-#define NS_PER_S    1000000000ull
 #define REGIONS_MAX 4096
 
 static void *region[REGIONS_MAX];
@@ -66,14 +65,6 @@ static void anon(uint64_t mib)
 	printf("anon %llu\n", (unsigned long long)total);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 /* Keeps what it has touched, also when time is up before all is. */
 static void grow(uint64_t mib, uint64_t seconds)
 {
@@ -85,11 +76,11 @@ static void grow(uint64_t mib, uint64_t seconds)
 		return;
 	}
 	madvise(p, mib * MIB, MADV_NOHUGEPAGE);
-	begin_ns = last_ns = now_ns();
+	begin_ns = last_ns = clock_now_ns();
 	while (at < mib * MIB && last_ns - begin_ns < seconds * NS_PER_S) {
 		p[at] = 1;
 		at += PAGE;
-		now = now_ns();
+		now = clock_now_ns();
 		if (now - last_ns > longest_ns)
 			longest_ns = now - last_ns;
 		last_ns = now;

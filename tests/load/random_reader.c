@@ -20,23 +20,14 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "user/common/clock.h"
 
 #define PAGE           4096
 #define READS_PER_LOOK 16 /* at the clock */
 #define WORK_STEPS     100 /* about a quarter of a microsecond */
 #define INTERVAL_NS    UINT64_C(100000000)
-#define NS_PER_MS      UINT64_C(1000000)
-#define NS_PER_S       UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 /* Nanoseconds this process has waited for a processor; 0 where the kernel does not say. */
 static uint64_t queued_ns(int fd)
@@ -99,7 +90,7 @@ int main(int argc, char **argv)
 	sched_fd = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
 	queued_before = queued_ns(sched_fd);
 	misses_before = major_faults();
-	begin_ns = now_ns();
+	begin_ns = clock_now_ns();
 	next_ns = begin_ns + INTERVAL_NS;
 	end_ns = argc == 3 ? begin_ns + strtoull(argv[2], NULL, 10) * NS_PER_S : UINT64_MAX;
 	do {
@@ -109,14 +100,14 @@ int main(int argc, char **argv)
 				state = next_random(state);
 		}
 		reads += READS_PER_LOOK;
-		now = now_ns();
+		now = clock_now_ns();
 		if (now < next_ns)
 			continue;
 		queued = queued_ns(sched_fd);
 		misses = major_faults();
 		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-		       (now - begin_ns) / NS_PER_MS, reads, (queued - queued_before) / 1000,
-		       misses - misses_before);
+		       (uint64_t)((now - begin_ns) / NS_PER_MS), reads,
+		       (queued - queued_before) / 1000, misses - misses_before);
 		queued_before = queued;
 		misses_before = misses;
 		reads = 0;

@@ -19,18 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "user/common/clock.h"
+
 #define PAGE 4096
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -122,8 +115,9 @@ int main(int argc, char **argv)
 		fill_anonymous(&plan);
 	else
 		open_file(&plan, argv[1], argv[5]);
-	began = now_ns();
+	began = clock_now_ns();
 	run(&plan);
-	printf("accesses %" PRIu64 " elapsed_ns %" PRIu64 "\n", plan.accesses, now_ns() - began);
+	printf("accesses %" PRIu64 " elapsed_ns %" PRIu64 "\n", plan.accesses,
+	       clock_now_ns() - began);
 	return 0;
 }

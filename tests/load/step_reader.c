@@ -30,20 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/common/clock.h"
+
 #define CALL_BYTES (256u << 10)
 #define IDLE_MS    400
 #define TIMEOUT_MS 2000
 #define POLL_NS    200000l
-#define NS_PER_MS  UINT64_C(1000000)
-#define NS_PER_S   UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static void sleep_ns(long ns)
 {
@@ -136,14 +128,14 @@ static void be_engine(const char *path, uint64_t base, uint64_t step, _Atomic bo
  */
 static int watch(int limit_fd, int events_fd, bool lines, const _Atomic bool *stepped)
 {
-	uint64_t limit, events, onset_ns = 0, now = now_ns(), last;
+	uint64_t limit, events, onset_ns = 0, now = clock_now_ns(), last;
 	uint64_t until_ns = now + TIMEOUT_MS * NS_PER_MS;
 
 	while (!atomic_load(stepped))
 		sleep_ns(POLL_NS);
 	limit = read_number(limit_fd, false);
 	events = read_number(events_fd, lines);
-	while (last = now, now = now_ns(), now < until_ns) {
+	while (last = now, now = clock_now_ns(), now < until_ns) {
 		bool raised = read_number(limit_fd, false) > limit;
 
 		if (!onset_ns && read_number(events_fd, lines) != events)
@@ -153,7 +145,7 @@ static int watch(int limit_fd, int events_fd, bool lines, const _Atomic bool *st
 			return 0;
 		}
 		if (raised) {
-			printf("reaction_ns %" PRIu64 "\n", now_ns() - onset_ns);
+			printf("reaction_ns %" PRIu64 "\n", clock_now_ns() - onset_ns);
 			return 0;
 		}
 		sleep_ns(POLL_NS);

@@ -20,20 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/common/clock.h"
+
 #define CALL_BYTES  (1u << 20)
 #define INTERVAL_NS UINT64_C(100000000)
-#define NS_PER_MS   UINT64_C(1000000)
-#define NS_PER_S    UINT64_C(1000000000)
 
 static char buffer[CALL_BYTES];
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static uint64_t number(const char *text)
 {
@@ -80,7 +72,7 @@ int main(int argc, char **argv)
 		err(1, "%s", argv[2]);
 	memset(buffer, 0x5a, sizeof(buffer));
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	begin_ns = now_ns();
+	begin_ns = clock_now_ns();
 	next_ns = begin_ns + INTERVAL_NS;
 	end_ns = argc > 5 ? begin_ns + number(argv[5]) * NS_PER_S : UINT64_MAX;
 	do {
@@ -93,10 +85,10 @@ int main(int argc, char **argv)
 		done += (uint64_t)n;
 		part += (uint64_t)n;
 		keep_pace(begin_ns, done, bytes_per_s);
-		now = now_ns();
+		now = clock_now_ns();
 		if (now < next_ns)
 			continue;
-		printf("%" PRIu64 " %" PRIu64 "\n", (now - begin_ns) / NS_PER_MS, part);
+		printf("%" PRIu64 " %" PRIu64 "\n", (uint64_t)((now - begin_ns) / NS_PER_MS), part);
 		part = 0;
 		next_ns += INTERVAL_NS;
 	} while (now < end_ns);
