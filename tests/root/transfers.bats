@@ -1,0 +1,271 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Memory moves between real engines, at random and as fast as the daemon ticks, while it is told
+# new bounds, reloaded, killed and started again, and while somebody else writes limits: a watcher
+# (tests/tools/transfers) that never sleeps must not see a sum above its bound.
+#
+#   TRANSFERS_SECONDS   of transfers in all (20), half of it in each mode. The daemon ticks every
+#                       10 ms here: 360 s are an hour of ticks at the default interval of 100 ms
+#   TRANSFERS_SEED      what a run printed, to try the same choices again
+# shellcheck disable=SC2154,SC2030,SC2031 # lib/daemon sets them; each test is a process of its own
+
+bats_require_minimum_version 1.5.0
+load ../lib/daemon
+
+ceiling=$((160 << 20))
+bound=$((152 << 20)) # the ceiling less the reserve
+engines=(a b c heap stream)
+readers=(a b c)
+heaps=(a b c heap)
+
+setup_file() {
+	local name
+	# files: below /tmp, or where this machine keeps them on a disk
+	files=$(mktemp -d "${TMPDIR:-/tmp}/barostat-test-XXXXXX")
+	export files
+	load ../lib/daemon
+	for name in a b c stream; do
+		fresh_file "$files/$name" 80
+	done
+}
+
+teardown_file() {
+	rm -rf "$files"
+}
+
+setup() {
+	daemon_setup
+	seed=${TRANSFERS_SEED:-$((SRANDOM % 1000000))}
+	RANDOM=$seed
+	trap '' PIPE # an engine that was killed reads no more
+	exec {never}<> <(:)
+	generation=0 watcher=
+	declare -gA engine_pid=() engine_fd=() loops=() grown=() count=()
+}
+
+teardown() {
+	daemon_teardown
+}
+
+# draw N: a number below N in $drawn
+draw() {
+	drawn=$(((RANDOM << 15 | RANDOM) % $1))
+}
+
+# pick WORD...: one of them in $picked
+pick() {
+	draw $#
+	shift "$drawn"
+	picked=$1
+}
+
+# nap MS: without a process
+nap() {
+	read -rt "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))" -u "$never" || true
+}
+
+# configure [LINE...]: every engine with these lines
+configure() {
+	local name
+	for name in "${engines[@]}"; do
+		echo "[engine $name]"
+		[ $# = 0 ] || printf '%s\n' "$@"
+	done | write_config "ceiling = $ceiling" "reserve = $((ceiling - bound))" "interval = 10ms" \
+		"interval_min = 10ms" "interval_max = 10ms"
+}
+
+# ---- engines ----
+
+start_engine() {
+	local in fd
+	in=$dir/in.$((++generation))
+	mkfifo "$in"
+	# open for both ends: whoever writes never waits for a reader
+	exec {fd}<>"$in"
+	cli run --engine "$1" -- "$build/tests/load/hog" <"$in" >"$dir/$1.out" 2>&1 3>&- &
+	pids+=("$!")
+	engine_pid[$1]=$! engine_fd[$1]=$fd loops[$1]=0 grown[$1]=0
+}
+
+start_stream() {
+	cli run --engine stream -- "$build/tests/load/stream" read "$files/stream" $((80 << 20)) 60 \
+		>"$dir/stream.out" 2>&1 3>&- &
+	pids+=("$!")
+	engine_pid[stream]=$!
+}
+
+start_engines() {
+	local name
+	for name in a b c stream; do
+		dd if="$files/$name" iflag=nocache count=0 status=none
+	done
+	for name in "${heaps[@]}"; do
+		start_engine "$name"
+	done
+	start_stream
+}
+
+# An engine may be killed for its memory where limits are hard; another takes its place.
+revive() {
+	local name fd
+	for name in "${engines[@]}"; do
+		! kill -0 "${engine_pid[$name]}" 2>/dev/null || continue
+		count[engines_killed]=$((count[engines_killed] + 1))
+		if [ "$name" = stream ]; then
+			start_stream
+		else
+			fd=${engine_fd[$name]}
+			exec {fd}>&-
+			start_engine "$name"
+		fi
+	done
+}
+
+# ---- what happens to them ----
+
+# Reads a file larger than its share, or stops that.
+read_or_stop() {
+	pick "${readers[@]}"
+	if [ "${loops[$picked]}" = 1 ]; then
+		echo stop
+	else
+		echo "loop $files/$picked"
+	fi >&"${engine_fd[$picked]}"
+	loops[$picked]=$((1 - loops[$picked]))
+}
+
+# Grows by something that cannot be reclaimed, or gives all of it back: it stays far below the ceiling.
+grow_or_free() {
+	pick "${heaps[@]}"
+	draw 4
+	if [ "$drawn" = 0 ] || [ "${grown[$picked]}" -ge 24 ]; then
+		echo free
+		grown[$picked]=0
+	else
+		echo "anon $((1 + drawn % 2 * bite))"
+		grown[$picked]=$((grown[$picked] + 1 + drawn % 2 * bite))
+	fi >&"${engine_fd[$picked]}"
+}
+
+new_bounds() {
+	pick "${engines[@]}"
+	draw 100
+	case $((drawn % 3)) in
+	0) cli set "$picked" min=$((drawn * 28 / 100))M ;;
+	1) cli set "$picked" max=$((30 + drawn))M ;;
+	2) cli set "$picked" weight=$((20 + drawn * 4)) ;;
+	esac
+	count[sets]=$((count[sets] + 1))
+}
+
+reload() {
+	kill -HUP "$daemon_pid"
+	count[reloads]=$((count[reloads] + 1))
+}
+
+crash() {
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null || true # until its last thread has left the kernel
+	draw 300
+	nap "$drawn"
+	start_daemon
+	count[crashes]=$((count[crashes] + 1))
+}
+
+# watch WORD ANSWER: tells the watcher
+watch() {
+	local before
+	before=$(grep -c "^$2" "$dir/watched" || true)
+	echo "$1" >&"$watcher_fd"
+	has_answered() { [ "$(grep -c "^$2" "$dir/watched")" -gt "$before" ]; }
+	wait_for 10 has_answered "$@"
+}
+
+# Somebody else lowers a limit and lifts it again: it must be left alone until it is taken back, and
+# then everything fit again.
+stranger() {
+	local name limit
+	pick "${readers[@]}"
+	name=$picked
+	watch pause paused
+	limit=$(limit_of "$parent/$name")
+	limit=$((limit * 3 / 4 / 4096 * 4096))
+	# what cannot be reclaimed may refuse it
+	if set_limit_of "$parent/$name" "$limit" 2>/dev/null && [ "$(limit_of "$parent/$name")" = "$limit" ]; then
+		is_manual() { [ "$(engine "$1" .state)" = manual ]; }
+		wait_for 10 is_manual "$name"
+		nap 200
+		[ "$(limit_of "$parent/$name")" = "$limit" ]
+		cli set "$name" weight=100
+		count[strangers]=$((count[strangers] + 1))
+	fi
+	watch judge judging
+}
+
+one_thing() {
+	draw 100
+	if [ "$drawn" -lt 35 ]; then
+		read_or_stop
+	elif [ "$drawn" -lt 52 ]; then
+		grow_or_free
+	elif [ "$drawn" -lt 88 ]; then
+		new_bounds
+	elif [ "$drawn" -lt 93 ]; then
+		reload
+	elif [ "$drawn" -lt 97 ]; then
+		crash
+	else
+		stranger
+	fi
+}
+
+# transfers NAME LIMIT: half of the time of it, with everything above at random
+transfers() {
+	local what end status=0
+	for what in crashes sets reloads strangers engines_killed; do
+		count[$what]=0
+	done
+	start_daemon
+	start_engines
+	mkfifo "$dir/watcher.in"
+	exec {watcher_fd}<>"$dir/watcher.in"
+	"$build/tests/tools/transfers" "$page" "$memory/$parent" "$ceiling" "$bound" "$2" "${engines[@]}" \
+		<"$dir/watcher.in" >"$dir/watched" 2>&1 3>&- &
+	watcher=$!
+	pids+=("$watcher")
+	watch judge judging
+	end=$((SECONDS + (${TRANSFERS_SECONDS:-20} + 1) / 2))
+	while [ "$SECONDS" -lt "$end" ]; do
+		one_thing
+		revive
+		draw 200
+		nap "$drawn"
+		kill -0 "$watcher" 2>/dev/null || break
+	done
+	echo end >&"$watcher_fd" # others have inherited its other end
+	wait "$watcher" || status=$?
+	{
+		echo "$1, $(((${TRANSFERS_SECONDS:-20} + 1) / 2)) s, TRANSFERS_SEED=$seed: ${count[sets]} bounds set," \
+			"${count[reloads]} reloads, ${count[crashes]} daemon crashes, ${count[strangers]} strangers'" \
+			"limits, ${count[engines_killed]} engines killed for their memory"
+		grep -v '^judging\|^paused' "$dir/watched"
+	} | tee "$dir/result" | sed 's/^/# /' >&3
+	cat "$dir/result"
+	[ "$status" = 0 ]
+	# nobody but the strangers was taken for one
+	[ "$(grep -c event=manual "$log")" = "${count[strangers]}" ]
+}
+
+# bats test_tags=guest
+@test "hard limits never add up to more than the ceiling less the reserve" {
+	bite=1
+	configure 'limit = hard'
+	transfers "hard limits" "$([ "$hierarchy" = v2 ] && echo memory.max || echo memory.limit_in_bytes)"
+}
+
+# bats test_tags=guest
+@test "targets and protection never add up to more than that, and usage stays below the ceiling" {
+	bite=8
+	configure
+	transfers "default mode" "$([ "$hierarchy" = v2 ] && echo memory.low || echo none)"
+}
