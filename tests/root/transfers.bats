@@ -44,6 +44,10 @@ setup() {
 }
 
 teardown() {
+	local name
+	for name in "${engines[@]}"; do
+		xargs -r kill -KILL <"$memory/$parent/$name/cgroup.procs" 2>/dev/null || true
+	done
 	daemon_teardown
 }
 
@@ -82,14 +86,14 @@ start_engine() {
 	mkfifo "$in"
 	# open for both ends: whoever writes never waits for a reader
 	exec {fd}<>"$in"
-	cli run --engine "$1" -- "$build/tests/load/hog" <"$in" >"$dir/$1.out" 2>&1 3>&- &
+	"$build/barostat" --socket "$sock" run --engine "$1" -- "$build/tests/load/hog" <"$in" >"$dir/$1.out" 2>&1 3>&- &
 	pids+=("$!")
 	engine_pid[$1]=$! engine_fd[$1]=$fd loops[$1]=0 grown[$1]=0
 }
 
 start_stream() {
-	cli run --engine stream -- "$build/tests/load/stream" read "$files/stream" $((80 << 20)) 60 \
-		>"$dir/stream.out" 2>&1 3>&- &
+	"$build/barostat" --socket "$sock" run --engine stream -- "$build/tests/load/stream" read "$files/stream" \
+		$((80 << 20)) 60 >"$dir/stream.out" 2>&1 3>&- &
 	pids+=("$!")
 	engine_pid[stream]=$!
 }
@@ -181,24 +185,41 @@ watch() {
 	wait_for 10 has_answered "$@"
 }
 
-# Somebody else lowers a limit and lifts it again: it must be left alone until it is taken back, and
-# then everything fit again.
+# write_foreign NAME: three quarters of its limit; what cannot be reclaimed may refuse it
+write_foreign() {
+	foreign=$(limit_of "$parent/$1")
+	foreign=$((foreign * 3 / 4 / 4096 * 4096))
+	set_limit_of "$parent/$1" "$foreign" 2>/dev/null && [ "$(limit_of "$parent/$1")" = "$foreign" ]
+}
+
+is_manual() {
+	[ "$(engine "$1" .state)" = manual ]
+}
+
+is_seen() {
+	is_manual "$1" || [ "$(limit_of "$parent/$1")" != "$foreign" ]
+}
+
+# Somebody else lowers a limit: it must be left alone until it is taken back, and then everything fit
+# again. A write that meets one of the daemon's own, to the moment, goes unseen: it is tried again.
 stranger() {
-	local name limit
+	local name
 	pick "${readers[@]}"
 	name=$picked
 	watch pause paused
-	limit=$(limit_of "$parent/$name")
-	limit=$((limit * 3 / 4 / 4096 * 4096))
-	# what cannot be reclaimed may refuse it
-	if set_limit_of "$parent/$name" "$limit" 2>/dev/null && [ "$(limit_of "$parent/$name")" = "$limit" ]; then
-		is_manual() { [ "$(engine "$1" .state)" = manual ]; }
-		wait_for 10 is_manual "$name"
+	for _ in 1 2 3 4 5; do
+		write_foreign "$name" || break
+		wait_for 10 is_seen "$name"
+		if ! is_manual "$name"; then
+			count[overwritten]=$((count[overwritten] + 1))
+			continue
+		fi
 		nap 200
-		[ "$(limit_of "$parent/$name")" = "$limit" ]
+		[ "$(limit_of "$parent/$name")" = "$foreign" ]
 		cli set "$name" weight=100
 		count[strangers]=$((count[strangers] + 1))
-	fi
+		break
+	done
 	watch judge judging
 }
 
@@ -222,12 +243,13 @@ one_thing() {
 # transfers NAME LIMIT: half of the time of it, with everything above at random
 transfers() {
 	local what end status=0
-	for what in crashes sets reloads strangers engines_killed; do
+	for what in crashes sets reloads strangers overwritten engines_killed; do
 		count[$what]=0
 	done
 	start_daemon
 	start_engines
 	mkfifo "$dir/watcher.in"
+	: >"$dir/watched"
 	exec {watcher_fd}<>"$dir/watcher.in"
 	"$build/tests/tools/transfers" "$page" "$memory/$parent" "$ceiling" "$bound" "$2" "${engines[@]}" \
 		<"$dir/watcher.in" >"$dir/watched" 2>&1 3>&- &
@@ -238,7 +260,7 @@ transfers() {
 	while [ "$SECONDS" -lt "$end" ]; do
 		one_thing
 		revive
-		draw 200
+		draw 150
 		nap "$drawn"
 		kill -0 "$watcher" 2>/dev/null || break
 	done
@@ -247,7 +269,7 @@ transfers() {
 	{
 		echo "$1, $(((${TRANSFERS_SECONDS:-20} + 1) / 2)) s, TRANSFERS_SEED=$seed: ${count[sets]} bounds set," \
 			"${count[reloads]} reloads, ${count[crashes]} daemon crashes, ${count[strangers]} strangers'" \
-			"limits, ${count[engines_killed]} engines killed for their memory"
+			"limits (${count[overwritten]} more unseen), ${count[engines_killed]} engines killed for their memory"
 		grep -v '^judging\|^paused' "$dir/watched"
 	} | tee "$dir/result" | sed 's/^/# /' >&3
 	cat "$dir/result"
