@@ -52,7 +52,7 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 	}
 }
 
-/* Once a second: does the kernel still hold what we wrote? */
+/* Once a second, and before it is changed: does the kernel still hold what we wrote? */
 static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	struct actuator_result result;
@@ -218,6 +218,15 @@ static bool steered(const struct engine *e)
 	return e->status == ENGINE_ACTIVE && !e->manual;
 }
 
+/* Before anything is changed: what somebody else has set since the last look is not written over. */
+static void look_again(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	if (!memcmp(&e->wanted, &e->actual, sizeof(e->wanted)))
+		return;
+	e->verify_due_ns = now_ns;
+	verify(d, e, now_ns);
+}
+
 /*
  * What the engine is to give back, and by when: what the law asks of it, or what is left above its
  * target in a transfer. A new request is a new epoch, so that the answer can be told from the one
@@ -280,7 +289,9 @@ void act_all(struct daemon *d, uint64_t now_ns)
 		if (!steered(e))
 			continue;
 		plan(d, e, floors, active, now_ns);
-		shrink(d, e, now_ns);
+		look_again(d, e, now_ns);
+		if (steered(e))
+			shrink(d, e, now_ns);
 	}
 	for_each_engine (d, e)
 		if (e->status == ENGINE_ACTIVE)
