@@ -39,15 +39,11 @@ setup() {
 	RANDOM=$seed
 	trap '' PIPE # an engine that was killed reads no more
 	exec {never}<> <(:)
-	generation=0 watcher=
+	generation=0 watcher='' favourite=''
 	declare -gA engine_pid=() engine_fd=() loops=() grown=() count=()
 }
 
 teardown() {
-	local name
-	for name in "${engines[@]}"; do
-		xargs -r kill -KILL <"$memory/$parent/$name/cgroup.procs" 2>/dev/null || true
-	done
 	daemon_teardown
 }
 
@@ -75,7 +71,7 @@ configure() {
 		echo "[engine $name]"
 		[ $# = 0 ] || printf '%s\n' "$@"
 	done | write_config "ceiling = $ceiling" "reserve = $((ceiling - bound))" "interval = 10ms" \
-		"interval_min = 10ms" "interval_max = 10ms"
+		"interval_min = 10ms" "interval_max = 10ms" "policy = marginal"
 }
 
 # ---- engines ----
@@ -151,19 +147,41 @@ grow_or_free() {
 	fi >&"${engine_fd[$picked]}"
 }
 
+# One engine at a time is guaranteed much, so that the others must give; and any may be allowed little.
+set_bounds() {
+	cli set "$@" >/dev/null
+}
+
 new_bounds() {
 	pick "${engines[@]}"
 	draw 100
-	case $((drawn % 3)) in
-	0) cli set "$picked" min=$((drawn * 28 / 100))M ;;
-	1) cli set "$picked" max=$((30 + drawn))M ;;
-	2) cli set "$picked" weight=$((20 + drawn * 4)) ;;
+	case $((drawn % 4)) in
+	0)
+		set_bounds "$picked" weight=$((20 + drawn * 4))
+		;;
+	1)
+		[ "$picked" != "$favourite" ] || return 0
+		set_bounds "$picked" max=$((20 + drawn))M
+		;;
+	*)
+		[ -z "$favourite" ] || set_bounds "$favourite" min=0
+		set_bounds "$picked" max=100% min=$((30 + drawn * 3 / 5))M
+		favourite=$picked
+		;;
 	esac
 	count[sets]=$((count[sets] + 1))
 }
 
+# Puts the bounds of the configuration back, by another law perhaps.
 reload() {
+	local before
+	before=$(grep -c event=reloaded "$log" || true)
+	pick marginal marginal proportional psi idle-tax static
+	sed -i "s/^policy = .*/policy = $picked/" "$conf"
 	kill -HUP "$daemon_pid"
+	favourite=
+	is_reloaded() { [ "$(grep -c event=reloaded "$log")" -gt "$1" ]; }
+	wait_for 10 is_reloaded "$before"
 	count[reloads]=$((count[reloads] + 1))
 }
 
@@ -172,6 +190,7 @@ crash() {
 	wait "$daemon_pid" 2>/dev/null || true # until its last thread has left the kernel
 	draw 300
 	nap "$drawn"
+	favourite=
 	start_daemon
 	count[crashes]=$((count[crashes] + 1))
 }
@@ -216,7 +235,7 @@ stranger() {
 		fi
 		nap 200
 		[ "$(limit_of "$parent/$name")" = "$foreign" ]
-		cli set "$name" weight=100
+		set_bounds "$name" weight=100
 		count[strangers]=$((count[strangers] + 1))
 		break
 	done
@@ -227,7 +246,7 @@ one_thing() {
 	draw 100
 	if [ "$drawn" -lt 35 ]; then
 		read_or_stop
-	elif [ "$drawn" -lt 52 ]; then
+	elif [ "$drawn" -lt 47 ]; then
 		grow_or_free
 	elif [ "$drawn" -lt 88 ]; then
 		new_bounds
@@ -260,7 +279,7 @@ transfers() {
 	while [ "$SECONDS" -lt "$end" ]; do
 		one_thing
 		revive
-		draw 150
+		draw 100
 		nap "$drawn"
 		kill -0 "$watcher" 2>/dev/null || break
 	done
@@ -272,8 +291,10 @@ transfers() {
 			"limits (${count[overwritten]} more unseen), ${count[engines_killed]} engines killed for their memory"
 		grep -v '^judging\|^paused' "$dir/watched"
 	} | tee "$dir/result" | sed 's/^/# /' >&3
-	cat "$dir/result"
-	[ "$status" = 0 ]
+	[ "$status" = 0 ] || {
+		cat "$dir/result"
+		return 1
+	}
 	# nobody but the strangers was taken for one
 	[ "$(grep -c event=manual "$log")" = "${count[strangers]}" ]
 }

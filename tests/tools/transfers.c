@@ -77,7 +77,7 @@ struct watch {
 	uint64_t published_ns, ticks_seen, ticks, boot_epoch, daemons, publications, target_changes,
 	    largest_targets;
 	uint64_t speculative, highest_usage;
-	uint64_t violations;
+	uint64_t violations, told, told_sum;
 };
 
 static uint64_t number(const char *text)
@@ -115,7 +115,11 @@ static uint64_t read_number(int fd)
 
 static bool begin_violation(struct watch *w, const char *what, uint64_t sum, uint64_t bound)
 {
-	if (w->violations++ >= TOLD_MAX)
+	/* The same sum for a thousand samples is told once. */
+	if (w->violations++ && sum == w->told_sum)
+		return false;
+	w->told_sum = sum;
+	if (w->told++ >= TOLD_MAX)
 		return false;
 	printf("VIOLATION at %.6f s: %s: %" PRIu64 " bytes, bound %" PRIu64,
 	       (double)(clock_now_ns() - w->begin_ns) / (double)NS_PER_S, what, sum, bound);
