@@ -43,7 +43,7 @@ bool engine_path_is_below(const char *path, const char *above)
 	return !n || (!strncmp(path, above, n) && path[n] == '/');
 }
 
-static void assign_slot(struct daemon *d, struct engine *e)
+void engine_tell_page(struct daemon *d, struct engine *e)
 {
 	struct page_slot_identity who = {
 		.name = e->name,
@@ -233,7 +233,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	memset(&e->window_io, 0, sizeof(e->window_io));
 	e->verify_due_ns = now_ns + NS_PER_S;
 	e->files_due_ns = e->moved_ns = e->strained_ns = e->pressure_ns = 0;
-	assign_slot(d, e);
+	engine_tell_page(d, e);
 	log_info("engine=%s event=active cgroup=%s id=%llu mode=%s created=%d", e->name,
 		 e->conf->cgroup, (unsigned long long)cg_node_id(node), e->soft ? "soft" : "hard",
 		 e->origin.created);
@@ -280,7 +280,7 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 	if (r == 0 || e->said_waiting)
 		return;
 	e->said_waiting = true;
-	assign_slot(d, e);
+	engine_tell_page(d, e);
 	log_info("engine=%s event=waiting cgroup=%s reason=\"%s\"", e->name, e->conf->cgroup,
 		 waiting_reason(r));
 }
@@ -312,7 +312,7 @@ void engine_lost(struct daemon *d, struct engine *e)
 	e->origin = (struct engine_origin){ .known = false };
 	e->said_waiting = true; /* it has just been said */
 	d->state_dirty = true;
-	assign_slot(d, e);
+	engine_tell_page(d, e);
 }
 
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found)
@@ -452,7 +452,7 @@ int engines_apply_config(struct daemon *d)
 			resolve_user(e);
 			if (e->status == ENGINE_ACTIVE)
 				choose_mode(d, e);
-			assign_slot(d, e);
+			engine_tell_page(d, e);
 		} else {
 			drop_engine(d, e); /* reads the old configuration, which still stands */
 		}
