@@ -162,7 +162,7 @@ static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
 		e->learned_until_ns = 0;
 	/* Protection down first: what is no longer protected can be reclaimed. */
 	for (int w = CG_LIMIT_MIN; w <= CG_LIMIT_LOW; w++)
-		if (e->soft && e->wanted.bytes[w] < e->actual.bytes[w])
+		if (e->wanted.bytes[w] < e->actual.bytes[w])
 			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
 	for (size_t i = 0; i < ARRAY_SIZE(slow) && e->status == ENGINE_ACTIVE; i++) {
 		enum cg_limit w = slow[i];
@@ -188,10 +188,9 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	uint64_t grant;
 
 	/* Limits first, then protection: low <= high <= max at every instant. */
-	if (e->soft)
-		for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
-			if (e->wanted.bytes[w] > e->actual.bytes[w])
-				set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
+		if ((e->soft || w == CG_LIMIT_HIGH) && e->wanted.bytes[w] > e->actual.bytes[w])
+			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
 	/* As they are, not as they were to be: a write may have failed. */
 	if (e->soft)
 		want = min_u64(
