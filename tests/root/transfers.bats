@@ -14,18 +14,17 @@ load ../lib/daemon
 
 ceiling=$((160 << 20))
 bound=$((152 << 20)) # the ceiling less the reserve
+file_mib=72 # more than an equal share
 engines=(a b c heap stream)
 readers=(a b c)
 heaps=(a b c heap)
 
 setup_file() {
 	local name
-	# files: below /tmp, or where this machine keeps them on a disk
 	files=$(mktemp -d "${TMPDIR:-/tmp}/barostat-test-XXXXXX")
 	export files
-	load ../lib/daemon
 	for name in a b c stream; do
-		fresh_file "$files/$name" 80
+		dd if=/dev/zero of="$files/$name" bs=1M count=$file_mib conv=fdatasync status=none
 	done
 }
 
@@ -61,7 +60,9 @@ pick() {
 
 # nap MS: without a process
 nap() {
-	read -rt "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))" -u "$never" || true
+	local seconds
+	printf -v seconds %d.%03d $(($1 / 1000)) $(($1 % 1000))
+	read -rt "$seconds" -u "$never" || true
 }
 
 # configure [LINE...]: every engine with these lines
@@ -82,14 +83,15 @@ start_engine() {
 	mkfifo "$in"
 	# open for both ends: whoever writes never waits for a reader
 	exec {fd}<>"$in"
-	"$build/barostat" --socket "$sock" run --engine "$1" -- "$build/tests/load/hog" <"$in" >"$dir/$1.out" 2>&1 3>&- &
+	# nicer than what happens to them, which would wait for a processor otherwise
+	"$build/barostat" --socket "$sock" run --engine "$1" -- nice "$build/tests/load/hog" <"$in" >"$dir/$1.out" 2>&1 3>&- &
 	pids+=("$!")
 	engine_pid[$1]=$! engine_fd[$1]=$fd loops[$1]=0 grown[$1]=0
 }
 
 start_stream() {
 	"$build/barostat" --socket "$sock" run --engine stream -- "$build/tests/load/stream" read "$files/stream" \
-		$((80 << 20)) 60 >"$dir/stream.out" 2>&1 3>&- &
+		$((file_mib << 20)) 60 >"$dir/stream.out" 2>&1 3>&- &
 	pids+=("$!")
 	engine_pid[stream]=$!
 }
@@ -103,6 +105,10 @@ start_engines() {
 		start_engine "$name"
 	done
 	start_stream
+	for name in "${readers[@]}"; do
+		echo "loop $files/$name" >&"${engine_fd[$name]}"
+		loops[$name]=1
+	done
 }
 
 # An engine may be killed for its memory where limits are hard; another takes its place.
@@ -123,9 +129,14 @@ revive() {
 
 # ---- what happens to them ----
 
-# Reads a file larger than its share, or stops that.
+# Reads a file larger than its share: once through, or at random until it is to stop.
 read_or_stop() {
 	pick "${readers[@]}"
+	draw 2
+	if [ "$drawn" = 0 ]; then
+		echo "cache $files/$picked" >&"${engine_fd[$picked]}"
+		return
+	fi
 	if [ "${loops[$picked]}" = 1 ]; then
 		echo stop
 	else
