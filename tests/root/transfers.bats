@@ -292,7 +292,8 @@ transfers() {
 		revive
 		draw 100
 		nap "$drawn"
-		kill -0 "$watcher" 2>/dev/null || break
+		# what has failed is told with what was said last
+		[[ $(<"$dir/watched") != *VIOLATION* ]] && kill -0 "$watcher" 2>/dev/null || break
 	done
 	echo end >&"$watcher_fd" # others have inherited its other end
 	wait "$watcher" || status=$?
@@ -304,6 +305,7 @@ transfers() {
 	} | tee "$dir/result" | sed 's/^/# /' >&3
 	[ "$status" = 0 ] || {
 		cat "$dir/result"
+		grep -v event=target "$log" | tail -n 40
 		return 1
 	}
 	# nobody but the strangers was taken for one

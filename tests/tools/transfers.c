@@ -131,8 +131,9 @@ static void tell_limits(struct watch *w, const char *what, uint64_t sum)
 	if (!begin_violation(w, what, sum, w->bound))
 		return;
 	for (uint32_t i = 0; i < w->engines; i++)
-		printf(", %s %" PRIu64 " (before %" PRIu64 ")", w->engine[i].name,
-		       w->engine[i].limit, w->engine[i].before);
+		printf(", %s %" PRIu64 " (before %" PRIu64 ", %s)", w->engine[i].name,
+		       w->engine[i].limit, w->engine[i].before,
+		       baro_slot_state_name(BARO_STATUS_STATE(w->engine[i].slot.pressure.status)));
 	puts("");
 }
 
