@@ -77,6 +77,8 @@ static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 		if (now.bytes[w] == e->actual.bytes[w])
 			continue;
 		e->actual.bytes[w] = now.bytes[w];
+		/* Or a lowering that is taken back would put it where it was before the stranger. */
+		actuator_found(d->actuator, e->slot, (enum cg_limit)w, now.bytes[w]);
 		if (!d->dry_run)
 			engine_mark_manual(d, e, (enum cg_limit)w, now.bytes[w]);
 	}
