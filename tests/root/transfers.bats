@@ -218,6 +218,7 @@ watch() {
 # write_foreign NAME: three quarters of its limit; what cannot be reclaimed may refuse it
 write_foreign() {
 	foreign=$(limit_of "$parent/$1")
+	[ "$foreign" != max ] || return 1
 	foreign=$((foreign * 3 / 4 / 4096 * 4096))
 	set_limit_of "$parent/$1" "$foreign" 2>/dev/null && [ "$(limit_of "$parent/$1")" = "$foreign" ]
 }
@@ -246,10 +247,12 @@ stranger() {
 		fi
 		nap 200
 		[ "$(limit_of "$parent/$name")" = "$foreign" ]
-		set_bounds "$name" weight=100
-		count[strangers]=$((count[strangers] + 1))
 		break
 	done
+	if is_manual "$name"; then
+		set_bounds "$name" weight=100
+		count[strangers]=$((count[strangers] + 1))
+	fi
 	watch judge judging
 }
 
