@@ -118,6 +118,28 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "what limit= says holds at once: protection goes when the target becomes a limit, and comes back" {
+	two_engines
+	start_daemon
+	start_hog h a
+	tell h anon 40
+	is_hard() {
+		[ "$(engine a .mode)" = hard ] && [ "$(limit_of "$parent/a")" -lt $((200 * 1048576)) ] &&
+			{ [ "$hierarchy" = hybrid ] || [ "$(cat "$memory/$parent/a/memory."{low,high} | xargs)" = "0 max" ]; }
+	}
+	is_soft() {
+		[ "$(engine a .mode)" != hard ] && [ "$(limit_of "$parent/a")" -gt $((200 * 1048576)) ] &&
+			{ [ "$hierarchy" = hybrid ] || [ "$(cat "$memory/$parent/a/memory.low")" -ge $((40 * 1048576)) ]; }
+	}
+	wait_for 5 is_soft
+	cli set a limit=hard
+	wait_for 5 is_hard
+	cli set a limit=soft
+	wait_for 5 is_soft
+	kill -0 "$hog_h"
+}
+
+# bats test_tags=guest
 @test "a cgroup that vanishes is said and given up, and taken up again when it is back" {
 	mkdir -p "$memory/$parent/svc"
 	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"

@@ -60,6 +60,8 @@ page_agrees() {
 	start_hog h a
 	tell h anon 40
 	wait_for 20 page_agrees
+	cli set a min=24M weight=200
+	wait_for 20 page_agrees
 	# ids are inodes of the real cgroups
 	read_page | jq -e --argjson pid "$daemon_pid" --argjson id "$(stat -c %i "$memory/$parent/a")" '
 		(.header | .valid and .ceiling_bytes == 268435456 and .interval_ns == 50000000 and .daemon_pid == $pid)

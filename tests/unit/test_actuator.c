@@ -144,6 +144,27 @@ static void a_limit_that_is_no_whole_page_ends_too(void **state)
 	assert_in_range(get(0, "memory.max"), 5 * MIB, 5 * MIB + 4096);
 }
 
+static void what_is_taken_back_stays_where_somebody_else_put_it(void **state)
+{
+	uint64_t actual;
+
+	set_usage(0, 0);
+	for (unsigned int i = 0; i < 2000; i++) {
+		uint64_t until_ns;
+
+		assert_int_equal(actuator_raise(actuator, 0, CG_LIMIT_MAX, 64 * MIB, &actual), 0);
+		put("e0/memory.max", "33554432\n");
+		actuator_found(actuator, 0, CG_LIMIT_MAX, 32 * MIB);
+		assert_int_equal(actuator_lower(actuator, 0, CG_LIMIT_MAX, 16 * MIB), 0);
+		until_ns = clock_now_ns() + i % 100 * NS_PER_US;
+		while (clock_now_ns() < until_ns)
+			;
+		actuator_withdraw(actuator, 0, CG_LIMIT_MAX);
+		assert_true(actuator_settle(actuator, 5 * NS_PER_S));
+		assert_true(get(0, "memory.max") <= 32 * MIB);
+	}
+}
+
 static void the_last_wish_stands_after_any_schedule(void **state)
 {
 	uint64_t last[ENGINES], actual;
@@ -202,6 +223,8 @@ int main(void)
 		    what_cannot_be_freed_is_said_and_max_never_goes_below_usage, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_limit_that_is_no_whole_page_ends_too, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_is_taken_back_stays_where_somebody_else_put_it,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_wish_stands_after_any_schedule, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_engine_may_leave_in_the_middle, set_up,

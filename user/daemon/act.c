@@ -52,7 +52,7 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 	}
 }
 
-/* Once a second: does the kernel still hold what we wrote? */
+/* Once a second, and before it is changed: does the kernel still hold what we wrote? */
 static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	struct actuator_result result;
@@ -77,6 +77,8 @@ static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 		if (now.bytes[w] == e->actual.bytes[w])
 			continue;
 		e->actual.bytes[w] = now.bytes[w];
+		/* Or a lowering that is taken back would put it where it was before the stranger. */
+		actuator_found(d->actuator, e->slot, (enum cg_limit)w, now.bytes[w]);
 		if (!d->dry_run)
 			engine_mark_manual(d, e, (enum cg_limit)w, now.bytes[w]);
 	}
@@ -162,7 +164,7 @@ static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
 		e->learned_until_ns = 0;
 	/* Protection down first: what is no longer protected can be reclaimed. */
 	for (int w = CG_LIMIT_MIN; w <= CG_LIMIT_LOW; w++)
-		if (e->soft && e->wanted.bytes[w] < e->actual.bytes[w])
+		if (e->wanted.bytes[w] < e->actual.bytes[w])
 			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
 	for (size_t i = 0; i < ARRAY_SIZE(slow) && e->status == ENGINE_ACTIVE; i++) {
 		enum cg_limit w = slow[i];
@@ -188,10 +190,9 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	uint64_t grant;
 
 	/* Limits first, then protection: low <= high <= max at every instant. */
-	if (e->soft)
-		for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
-			if (e->wanted.bytes[w] > e->actual.bytes[w])
-				set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
+		if ((e->soft || w == CG_LIMIT_HIGH) && e->wanted.bytes[w] > e->actual.bytes[w])
+			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
 	/* As they are, not as they were to be: a write may have failed. */
 	if (e->soft)
 		want = min_u64(
@@ -216,6 +217,15 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 static bool steered(const struct engine *e)
 {
 	return e->status == ENGINE_ACTIVE && !e->manual;
+}
+
+/* Before anything is changed: what somebody else has set since the last look is not written over. */
+static void look_again(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	if (!memcmp(&e->wanted, &e->actual, sizeof(e->wanted)))
+		return;
+	e->verify_due_ns = now_ns;
+	verify(d, e, now_ns);
 }
 
 /*
@@ -280,7 +290,9 @@ void act_all(struct daemon *d, uint64_t now_ns)
 		if (!steered(e))
 			continue;
 		plan(d, e, floors, active, now_ns);
-		shrink(d, e, now_ns);
+		look_again(d, e, now_ns);
+		if (steered(e))
+			shrink(d, e, now_ns);
 	}
 	for_each_engine (d, e)
 		if (e->status == ENGINE_ACTIVE)

@@ -380,6 +380,13 @@ int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
 	return 0;
 }
 
+void actuator_found(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes)
+{
+	pthread_mutex_lock(&a->lock);
+	a->job[slot]->result.actual[which] = bytes;
+	pthread_mutex_unlock(&a->lock);
+}
+
 void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *ret)
 {
 	pthread_mutex_lock(&a->lock);

@@ -52,6 +52,9 @@ void actuator_withdraw(struct actuator *a, uint32_t slot, enum cg_limit which);
 /* Raises now; *ret_actual is what the kernel holds. Cancels a lowering of the same limit. */
 int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes,
 		   uint64_t *ret_actual);
+/* Somebody else has moved the limit: from now on it was last read at `bytes`. Not while the slot is
+ * busy. */
+void actuator_found(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes);
 void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *ret);
 /* Waits until nothing is under way, at most timeout_ns: for SIGTERM only. */
 bool actuator_settle(struct actuator *a, uint64_t timeout_ns);

@@ -94,6 +94,7 @@ static json_t *do_set(struct daemon *d, struct engine *e, json_t *request)
 	if (config_set_engine(d->config, e->name, key, value, why, sizeof(why)) < 0)
 		return failure("usage", "%s", why);
 	e->manual = false; /* whoever sets an engine's bounds wants it steered again */
+	engine_follow_settings(d, e);
 	engines_refresh_law(d);
 	log_info("engine=%s event=set %s=%s", e->name, key, value);
 	return success(json_pack("{s:o}", "engine", facts_engine(d, e)));

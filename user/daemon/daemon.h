@@ -170,6 +170,7 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns);
 void engine_lost(struct daemon *d, struct engine *e);
 struct engine *engine_find(struct daemon *d, const char *name);
 void engines_refresh_law(struct daemon *d);
+void engine_follow_settings(struct daemon *d, struct engine *e);
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found);
 void engines_restore(struct daemon *d);
 uint64_t engine_id_of(const struct engine *e);

@@ -43,7 +43,7 @@ bool engine_path_is_below(const char *path, const char *above)
 	return !n || (!strncmp(path, above, n) && path[n] == '/');
 }
 
-static void assign_slot(struct daemon *d, struct engine *e)
+static void tell_page(struct daemon *d, struct engine *e)
 {
 	struct page_slot_identity who = {
 		.name = e->name,
@@ -141,12 +141,20 @@ static void choose_mode(struct daemon *d, struct engine *e)
 
 	e->soft = can && e->conf->limit == CONFIG_LIMIT_SOFT;
 	e->held_by_parent = below && !can && e->conf->limit == CONFIG_LIMIT_SOFT;
-	e->backstop = false;
+	e->backstop &= e->held_by_parent;
 	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
 		log_warn("engine=%s event=soft_unavailable detail=\"%s\"", e->name,
 			 d->abilities->has_low
 			     ? "its cgroup is not below the parent that holds the ceiling"
 			     : "this hierarchy has no memory.low");
+}
+
+/* The operator has set its bounds, or how they are enforced. */
+void engine_follow_settings(struct daemon *d, struct engine *e)
+{
+	if (e->status == ENGINE_ACTIVE)
+		choose_mode(d, e);
+	tell_page(d, e);
 }
 
 void origin_intend(struct daemon *d, struct engine_origin *o)
@@ -218,6 +226,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->status = ENGINE_ACTIVE;
 	e->was_active = true;
 	e->said_waiting = false;
+	e->backstop = false;
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
 	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));
@@ -233,7 +242,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	memset(&e->window_io, 0, sizeof(e->window_io));
 	e->verify_due_ns = now_ns + NS_PER_S;
 	e->files_due_ns = e->moved_ns = e->strained_ns = e->pressure_ns = 0;
-	assign_slot(d, e);
+	tell_page(d, e);
 	log_info("engine=%s event=active cgroup=%s id=%llu mode=%s created=%d", e->name,
 		 e->conf->cgroup, (unsigned long long)cg_node_id(node), e->soft ? "soft" : "hard",
 		 e->origin.created);
@@ -280,7 +289,7 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 	if (r == 0 || e->said_waiting)
 		return;
 	e->said_waiting = true;
-	assign_slot(d, e);
+	tell_page(d, e);
 	log_info("engine=%s event=waiting cgroup=%s reason=\"%s\"", e->name, e->conf->cgroup,
 		 waiting_reason(r));
 }
@@ -312,7 +321,7 @@ void engine_lost(struct daemon *d, struct engine *e)
 	e->origin = (struct engine_origin){ .known = false };
 	e->said_waiting = true; /* it has just been said */
 	d->state_dirty = true;
-	assign_slot(d, e);
+	tell_page(d, e);
 }
 
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found)
@@ -450,9 +459,7 @@ int engines_apply_config(struct daemon *d)
 			e->conf = &c->engine[i];
 			e->manual = false; /* a reload takes engines back from manual */
 			resolve_user(e);
-			if (e->status == ENGINE_ACTIVE)
-				choose_mode(d, e);
-			assign_slot(d, e);
+			engine_follow_settings(d, e);
 		} else {
 			drop_engine(d, e); /* reads the old configuration, which still stands */
 		}
