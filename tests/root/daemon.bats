@@ -266,7 +266,7 @@ targets_fit() {
 	tell idle anon 60
 	tell idle free
 	tell r loop "$dir/data"
-	# by usage: under a hard limit it cannot be above the target, and a soft one need not grow so far
+	# by usage: what nobody uses is had without a target
 	grown() { [ "$(engine a .usage_bytes)" -ge $((170 * 1048576)) ]; }
 	wait_for 40 grown
 	tell r stop
@@ -274,6 +274,31 @@ targets_fit() {
 	cli explain a | grep -q got
 	# and how long its tasks waited, where a sensor says so
 	[ "$(query .rung)" = files ] || cli explain a | grep -E '(waits|  ) +[a-z_]+ [0-9.kM]+ x, half within [0-9.]+[num]?s'
+}
+
+# bats test_tags=guest
+@test "the reserve is had by who needs it, and not where targets are limits" {
+	write_config "ceiling = 256M" "reserve = 25%" "interval = 50ms" <<-CONF
+		[engine a]
+		[engine b]
+	CONF
+	fresh_file "$dir/data" 150
+	fresh_file "$dir/data2" 150
+	start_daemon
+	start_hog x a
+	start_hog y b
+	tell x loop "$dir/data"
+	tell y loop "$dir/data2"
+	all_is_had() { [ "$(usage_of "$parent")" -ge $((240 * 1048576)) ]; }
+	wait_for 40 all_is_had
+	[ "$(query '[.engines[].target_bytes] | add')" -le $((192 * 1048576)) ]
+	[ "$(usage_of "$parent")" -le $((256 * 1048576)) ]
+	cli set a limit=hard
+	cli set b limit=hard
+	only_targets() { [ $(($(usage_of "$parent/a") + $(usage_of "$parent/b"))) -le $((192 * 1048576)) ]; }
+	wait_for 10 only_targets
+	tell x stop
+	tell y stop
 }
 
 # bats test_tags=guest

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "user/common/clock.h"
 #include "user/common/units.h"
 #include "user/daemon/law.h"
 #include "user/daemon/limits.h"
@@ -57,6 +58,7 @@ static void limits_are_ordered_whatever_comes_in(void **state)
 			.stream = next_random() & 1,
 			.spare_high = next_random() % 8 == 0,
 			.target_bytes = random_bytes(),
+			.lent_bytes = random_bytes(),
 			.min_bytes = random_bytes(),
 			.max_bytes = random_bytes(),
 			.unreclaimable_bytes = random_bytes(),
@@ -186,14 +188,61 @@ static void claims_and_room(void **state)
 {
 	struct cg_limits l = { { 1 * MIB, 50 * MIB, BYTES_NO_LIMIT, BYTES_NO_LIMIT } };
 
-	assert_int_equal(limits_claim(LIMITS_SOFT, false, &l, 60 * MIB, 80 * MIB), 50 * MIB);
-	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 60 * MIB, 80 * MIB), BYTES_NO_LIMIT);
-	assert_int_equal(limits_claim(LIMITS_HARD, true, &l, 60 * MIB, 80 * MIB), 80 * MIB);
-	assert_int_equal(limits_claim(LIMITS_BACKSTOP, false, &l, 60 * MIB, 80 * MIB), 80 * MIB);
-	assert_int_equal(limits_claim(LIMITS_BACKSTOP, false, &l, 90 * MIB, 80 * MIB), 90 * MIB);
+	assert_int_equal(limits_claim(LIMITS_SOFT, false, &l, 60 * MIB, 80 * MIB, 0), 50 * MIB);
+	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 60 * MIB, 80 * MIB, 0),
+			 BYTES_NO_LIMIT);
+	assert_int_equal(limits_claim(LIMITS_HARD, true, &l, 60 * MIB, 80 * MIB, 0), 80 * MIB);
+	assert_int_equal(limits_claim(LIMITS_BACKSTOP, false, &l, 60 * MIB, 80 * MIB, 0), 80 * MIB);
+	assert_int_equal(limits_claim(LIMITS_BACKSTOP, false, &l, 90 * MIB, 80 * MIB, 0), 90 * MIB);
 	assert_int_equal(limits_room(100 * MIB, 5 * MIB, 50 * MIB), 45 * MIB);
 	assert_int_equal(limits_room(100 * MIB, 5 * MIB, BYTES_NO_LIMIT), 0);
 	assert_int_equal(limits_room(4 * MIB, 5 * MIB, 0), 0);
+}
+
+static void what_is_lent_is_on_top_of_a_target_and_within_the_maximum(void **state)
+{
+	struct limits_input in = reader();
+	struct cg_limits l;
+
+	in.mode = LIMITS_HARD;
+	in.target_bytes = 100 * MIB;
+	in.max_bytes = 1000 * MIB;
+	in.lent_bytes = 30 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 130 * MIB);
+	in.max_bytes = 120 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 120 * MIB);
+	in.max_bytes = 90 * MIB; /* it came down, and the target has not followed yet */
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 100 * MIB);
+}
+
+/* It is not the engine's own: others may be given it. */
+static void what_is_lent_is_not_claimed(void **state)
+{
+	struct cg_limits l = { { 0, 0, BYTES_NO_LIMIT, 130 * MIB } };
+
+	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 100 * MIB, 0, 30 * MIB), 100 * MIB);
+	/* a shrink that has not landed is claimed, and a target that is not in force yet is not */
+	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 70 * MIB, 0, 30 * MIB), 100 * MIB);
+	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 200 * MIB, 0, 30 * MIB), 130 * MIB);
+	/* nor is what has been lent and not yet set taken off the target */
+	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 120 * MIB, 0, 60 * MIB), 120 * MIB);
+}
+
+static void lending_begins_at_once_and_ends_by_and_by(void **state)
+{
+	uint64_t lent = limits_lend(0, 100 * MIB + 1, 100 * NS_PER_MS);
+
+	assert_int_equal(lent, 100 * MIB);
+	lent = limits_lend(lent, 20 * MIB, 200 * NS_PER_MS);
+	assert_int_equal(lent, 92 * MIB);
+	assert_int_equal(limits_lend(lent, 95 * MIB, 200 * NS_PER_MS), 95 * MIB);
+	for (int i = 0; i < 100; i++)
+		lent = limits_lend(lent, 20 * MIB, 100 * NS_PER_MS);
+	assert_int_equal(lent, 20 * MIB);
+	assert_int_equal(limits_lend(100 * MIB, 0, 10 * NS_PER_S), 0);
 }
 
 int main(void)
@@ -208,6 +257,9 @@ int main(void)
 		cmocka_unit_test(a_small_cache_is_not_now_a_heap_and_now_none),
 		cmocka_unit_test(what_stands_above_its_target_is_limited_when_it_can_be),
 		cmocka_unit_test(claims_and_room),
+		cmocka_unit_test(what_is_lent_is_on_top_of_a_target_and_within_the_maximum),
+		cmocka_unit_test(what_is_lent_is_not_claimed),
+		cmocka_unit_test(lending_begins_at_once_and_ends_by_and_by),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

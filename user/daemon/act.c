@@ -18,6 +18,7 @@
 #define VERIFY_EVERY_NS   NS_PER_S
 #define LEARNED_FLOOR_NS  (10 * NS_PER_S)
 #define RELEASE_WITHIN_NS NS_PER_S
+#define TRIED_NS          (4 * NS_PER_S) /* as long as the law looks at a trial */
 
 /* What the actuator's threads read back since the last look. */
 static void take_result(struct daemon *d, struct engine *e, struct actuator_result *ret)
@@ -119,6 +120,7 @@ static void plan(struct daemon *d, struct engine *e, uint64_t floors_bytes, uint
 		.stream = d->decision[e->slot].stream,
 		.spare_high = now_ns < e->freeze.spare_until_ns,
 		.target_bytes = d->decision[e->slot].target_bytes,
+		.lent_bytes = e->lent_bytes,
 		.min_bytes = l->min_bytes,
 		.max_bytes = l->max_bytes,
 		.unreclaimable_bytes = s->unreclaimable_bytes,
@@ -182,12 +184,19 @@ static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
 	}
 }
 
+static uint64_t engine_claim(const struct daemon *d, const struct engine *e)
+{
+	return limits_claim(engine_mode(e), e->manual, &e->actual,
+			    d->decision[e->slot].target_bytes, d->sample[e->slot].usage_bytes,
+			    e->lent_bytes);
+}
+
 /* `room` is what the others leave of the ceiling; returns what is left of it. */
 static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 {
 	enum cg_limit key = e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX;
 	uint64_t want = e->wanted.bytes[key], have = e->actual.bytes[key];
-	uint64_t grant;
+	uint64_t held, grant;
 
 	/* Limits first, then protection: low <= high <= max at every instant. */
 	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
@@ -203,10 +212,13 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 		set_now(d, e, key, want);
 		return room;
 	}
-	grant = min_u64(want - have, room) & ~(LAW_PAGE_BYTES - 1);
-	if (!grant)
+	held = engine_claim(d, e);
+	grant = min_u64(sat_sub_u64(want - min_u64(want, e->lent_bytes), held), room) &
+		~(LAW_PAGE_BYTES - 1);
+	want = min_u64(want, sat_add_u64(held + grant, e->lent_bytes)); /* lent: as above */
+	if (want <= have)
 		return room;
-	set_now(d, e, key, have + grant);
+	set_now(d, e, key, want);
 	if (e->soft && e->status == ENGINE_ACTIVE &&
 	    e->wanted.bytes[CG_LIMIT_MIN] > e->actual.bytes[CG_LIMIT_MIN])
 		set_now(d, e, CG_LIMIT_MIN,
@@ -238,8 +250,9 @@ static void set_release(struct daemon *d, struct engine *e, uint64_t now_ns)
 	const struct law_decision *dec = &d->decision[e->slot];
 	const struct law_sample *s = &d->sample[e->slot];
 	uint64_t target = dec->target_bytes;
-	uint64_t release = e->soft || e->backstop ? sat_sub_u64(s->unreclaimable_bytes, target)
-						  : sat_sub_u64(s->usage_bytes, target);
+	uint64_t release = e->soft || e->backstop
+			       ? sat_sub_u64(s->unreclaimable_bytes, target)
+			       : sat_sub_u64(s->usage_bytes, target + e->lent_bytes);
 
 	if (release && !e->release_bytes)
 		e->release_deadline_ns = now_ns + RELEASE_WITHIN_NS;
@@ -261,6 +274,40 @@ static uint64_t reclaimable_of(const struct daemon *d, const struct engine *e)
 	uint64_t rest = sat_sub_u64(s->usage_bytes, s->unreclaimable_bytes);
 
 	return d->abilities->has_swap ? rest : min_u64(rest, s->file_bytes);
+}
+
+/*
+ * How much of what is lent an engine may have. Who is tried is to miss what it is tried for: only
+ * what it has taken of it already stays, until the trial is over.
+ */
+static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	const struct law_decision *dec = &d->decision[e->slot];
+	uint64_t used = sat_sub_u64(d->sample[e->slot].usage_bytes, dec->before_bytes);
+
+	if (!e->held_by_parent || e->backstop || e->manual || dec->stream ||
+	    d->params.policy != LAW_POLICY_MARGINAL)
+		return 0;
+	if (dec->reason == LAW_REASON_TRIAL && dec->target_bytes < dec->before_bytes) {
+		e->tried_until_ns = now_ns + TRIED_NS;
+		e->lent_bytes = min_u64(e->lent_bytes, used & ~(LAW_PAGE_BYTES - 1));
+	}
+	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, d->lent_bytes) : d->lent_bytes;
+}
+
+/* What nobody uses is lent to whom a limit holds: the parent's limit holds them all. */
+static void lend(struct daemon *d, uint64_t now_ns)
+{
+	uint64_t unused = d->params.reserve_bytes;
+
+	for_each_engine (d, e)
+		if (e->status == ENGINE_ACTIVE && engine_mode(e) == LIMITS_BACKSTOP)
+			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
+								 d->sample[e->slot].usage_bytes));
+	d->lent_bytes = limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns);
+	d->lent_ns = now_ns;
+	for_each_engine (d, e)
+		e->lent_bytes = loan_of(d, e, now_ns);
 }
 
 void act_all(struct daemon *d, uint64_t now_ns)
@@ -286,6 +333,7 @@ void act_all(struct daemon *d, uint64_t now_ns)
 		active++;
 		set_release(d, e, now_ns);
 	}
+	lend(d, now_ns);
 	for_each_engine (d, e) {
 		if (!steered(e))
 			continue;
@@ -296,10 +344,7 @@ void act_all(struct daemon *d, uint64_t now_ns)
 	}
 	for_each_engine (d, e)
 		if (e->status == ENGINE_ACTIVE)
-			claims =
-			    sat_add_u64(claims, limits_claim(engine_mode(e), e->manual, &e->actual,
-							     d->decision[e->slot].target_bytes,
-							     d->sample[e->slot].usage_bytes));
+			claims = sat_add_u64(claims, engine_claim(d, e));
 	room = limits_room(d->ceiling_bytes, d->params.reserve_bytes, claims);
 	/* Begin with another one each time, so that scarce room goes round. */
 	for (uint32_t i = 0; i < n; i++) {

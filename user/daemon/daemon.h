@@ -65,6 +65,8 @@ struct engine {
 	bool held_by_parent; /* no protection here, but the parent's limit is the ceiling */
 	bool backstop; /* and it cannot be reclaimed: see limits.h */
 	bool manual;
+	uint64_t lent_bytes; /* of its limit, on top of its target: see limits_lend() */
+	uint64_t tried_until_ns; /* no more is lent before */
 	struct cg_limits wanted; /* what act last asked for */
 	struct cg_limits actual; /* what the kernel held when last read */
 	uint64_t verify_due_ns; /* next reading of the limits */
@@ -126,6 +128,7 @@ struct daemon {
 	struct law_workspace *workspace;
 
 	uint64_t usage_bytes; /* of all engines */
+	uint64_t lent_bytes, lent_ns; /* see limits_lend() */
 	uint64_t samples; /* sampling rounds, for staggering */
 	bool state_dirty; /* the state file must be written */
 	struct level_state host_level;

@@ -101,7 +101,7 @@ void engines_refresh_law(struct daemon *d)
 			.active = e->status == ENGINE_ACTIVE,
 			.manual = e->manual,
 			.manual_bytes = limits_claim(engine_mode(e), true, &e->actual, 0,
-						     d->sample[i].usage_bytes),
+						     d->sample[i].usage_bytes, 0),
 			.hard = engine_mode(e) == LIMITS_HARD,
 		};
 	}

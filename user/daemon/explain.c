@@ -19,7 +19,7 @@ const char *explain_peer(const struct daemon *d, uint32_t peer)
 static json_t *present(const struct daemon *d, const struct engine *e)
 {
 	const struct law_estimate *est = &d->estimate[e->slot];
-	char usage[16], target[16], buf[CONFIG_PATH_MAX + 64];
+	char usage[16], target[16], lent[16], also[48] = "", buf[CONFIG_PATH_MAX + 64];
 	static const char *const modes[] = {
 		[LIMITS_HARD] = "limited to",
 		[LIMITS_SOFT] = "protected up to",
@@ -34,9 +34,13 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 	}
 	units_format_size(d->sample[e->slot].usage_bytes, usage, sizeof(usage));
 	units_format_size(d->decision[e->slot].target_bytes, target, sizeof(target));
+	if (e->lent_bytes) {
+		units_format_size(e->lent_bytes, lent, sizeof(lent));
+		snprintf(also, sizeof(also), " and the %s that nobody uses", lent);
+	}
 	snprintf(buf, sizeof(buf),
-		 "It uses %s and is %s %s; it is stalled %.1f %% of the time, at level %s.", usage,
-		 mode, target, est->stall_avg_ppm / 1e4, level_name(e->level.level));
+		 "It uses %s and is %s %s%s; it is stalled %.1f %% of the time, at level %s.",
+		 usage, mode, target, also, est->stall_avg_ppm / 1e4, level_name(e->level.level));
 	return json_string(buf);
 }
 

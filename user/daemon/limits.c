@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "user/daemon/limits.h"
 
+#include "user/common/clock.h"
 #include "user/common/units.h"
 #include "user/daemon/law.h"
 
@@ -9,6 +10,7 @@
 #define LITTLE_SHARE    32
 #define BEGUN_SHARE     64
 #define ABOVE_SHARE     64
+#define LEND_NS         (2 * NS_PER_S)
 #define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
 
 static uint64_t page_down(uint64_t bytes)
@@ -73,6 +75,14 @@ static void want_soft(const struct limits_input *in, struct cg_limits *ret)
 	ret->bytes[CG_LIMIT_MIN] = min_u64(ret->bytes[CG_LIMIT_MIN], ret->bytes[CG_LIMIT_LOW]);
 }
 
+static uint64_t hard_limit_of(const struct limits_input *in)
+{
+	uint64_t limit = sat_add_u64(in->target_bytes, in->lent_bytes);
+
+	limit = max_u64(in->target_bytes, min_u64(limit, in->max_bytes));
+	return max_u64(page_down(limit), least_limit(in));
+}
+
 void limits_want(const struct limits_input *in, struct cg_limits *ret)
 {
 	if (in->mode == LIMITS_SOFT) {
@@ -80,9 +90,8 @@ void limits_want(const struct limits_input *in, struct cg_limits *ret)
 		return;
 	}
 	*ret = in->origin;
-	ret->bytes[CG_LIMIT_MAX] = in->mode == LIMITS_BACKSTOP
-				       ? backstop_of(in)
-				       : max_u64(page_down(in->target_bytes), least_limit(in));
+	ret->bytes[CG_LIMIT_MAX] =
+	    in->mode == LIMITS_BACKSTOP ? backstop_of(in) : hard_limit_of(in);
 }
 
 bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
@@ -100,7 +109,7 @@ bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
 }
 
 uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,
-		      uint64_t target_bytes, uint64_t usage_bytes)
+		      uint64_t target_bytes, uint64_t usage_bytes, uint64_t lent_bytes)
 {
 	if (mode == LIMITS_SOFT)
 		return actual->bytes[CG_LIMIT_LOW];
@@ -108,7 +117,17 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 		return min_u64(actual->bytes[CG_LIMIT_MAX], max_u64(usage_bytes, LAW_PAGE_BYTES));
 	if (mode == LIMITS_BACKSTOP)
 		return max_u64(target_bytes, usage_bytes);
-	return actual->bytes[CG_LIMIT_MAX];
+	return max_u64(sat_sub_u64(actual->bytes[CG_LIMIT_MAX], lent_bytes),
+		       min_u64(actual->bytes[CG_LIMIT_MAX], target_bytes));
+}
+
+uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
+{
+	uint64_t less = sat_sub_u64(lent_bytes, unused_bytes);
+
+	if (lent_bytes > unused_bytes)
+		unused_bytes = lent_bytes - mul_div_u64(less, min_u64(dt_ns, LEND_NS), LEND_NS);
+	return unused_bytes & ~(MIB - 1);
 }
 
 uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes)

@@ -55,7 +55,8 @@ static void note_given(struct daemon *d)
 		d->given_bytes[e->slot] =
 		    engine_mode(e) != LIMITS_HARD
 			? d->decision[e->slot].target_bytes
-			: min_u64(e->actual.bytes[CG_LIMIT_MAX], d->ceiling_bytes);
+			: min_u64(sat_sub_u64(e->actual.bytes[CG_LIMIT_MAX], e->lent_bytes),
+				  d->ceiling_bytes);
 }
 
 struct law_host daemon_law_host(struct daemon *d)
