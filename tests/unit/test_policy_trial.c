@@ -106,25 +106,6 @@ static void no_more_is_risked_than_there_is_to_gain(void **state)
 	assert_int_equal(trials_of_a_set_worth(LAW_ONE), 0);
 }
 
-/* Who has long been there is tried as soon as somebody waits, not after as long again. */
-static void the_first_trial_is_due_so_long_after_the_engine_came(void **state)
-{
-	struct host *h = host_new(2);
-	uint64_t came_ns;
-
-	tick(h);
-	came_ns = h->now_ns;
-	for (int t = 0; t < 50; t++)
-		tick(h);
-	assert_int_equal(h->state.engine[0].trial.at_ns, came_ns);
-	h->engine[0].active = false;
-	tick(h);
-	h->engine[0].active = true;
-	tick(h);
-	assert_int_equal(h->state.engine[0].trial.at_ns, h->now_ns);
-	host_free(h);
-}
-
 /* Both need what there is for one: the trial fails, the memory comes back, and none follows soon. */
 static void who_still_needs_its_set_keeps_it(void **state)
 {
@@ -159,7 +140,6 @@ int main(void)
 		cmocka_unit_test(a_set_that_has_become_smaller_is_found_out),
 		cmocka_unit_test(a_dear_set_that_has_become_smaller_is_found_out),
 		cmocka_unit_test(no_more_is_risked_than_there_is_to_gain),
-		cmocka_unit_test(the_first_trial_is_due_so_long_after_the_engine_came),
 		cmocka_unit_test(who_still_needs_its_set_keeps_it),
 		cmocka_unit_test(a_minimum_is_not_tried),
 	};

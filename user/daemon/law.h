@@ -282,7 +282,7 @@ struct law_ask_state {
 
 /* Whether memory is still needed that is only remembered to be (policy_trial.c). */
 struct law_trial_state {
-	uint64_t at_ns; /* the last trial, or when the engine came; 0: it has not */
+	uint64_t at_ns; /* the last trial; 0: none was thought of */
 	uint64_t wait_ns; /* until the next */
 	uint32_t doubts; /* of the estimate, then */
 	uint32_t spare;

@@ -245,8 +245,7 @@ void law_collect_offers(struct law_workspace *w, uint64_t pages);
 void law_donor_price(const struct plan *p, struct plan_donor *d);
 /* What k buckets more would bring, less the noise in it. */
 uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, uint32_t k);
-/* At every plan, and after the planner's moves; see policy_trial.c. */
-void law_note_arrivals(const struct plan *p);
+/* After the planner's moves; see policy_trial.c. */
 void law_try_donors(const struct plan *p);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);

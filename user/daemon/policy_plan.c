@@ -425,7 +425,6 @@ void law_plan_moves(const struct plan *p)
 {
 	struct singles singles;
 
-	law_note_arrivals(p);
 	law_choose_receivers(p);
 	if (p->w->receivers > 0) {
 		law_bound_flows(p);

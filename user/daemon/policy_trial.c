@@ -47,6 +47,10 @@ static bool is_due(const struct plan *p, uint32_t i)
 {
 	struct law_trial_state *t = &p->state->engine[i].trial;
 
+	if (t->at_ns == 0) {
+		t->at_ns = p->now_ns;
+		t->wait_ns = TRIAL_FIRST_NS;
+	}
 	if (t->doubts != p->estimate[i].memory.doubts)
 		t->wait_ns = TRIAL_GOOD_NS;
 	return law_less(p->now_ns, t->at_ns) >= law_max(t->wait_ns, TRIAL_WAIT_NS);
@@ -124,22 +128,13 @@ static void note_jumps(const struct plan *p)
 	if (!any || law_less(p->now_ns, p->state->jump_ns) <= JUMPS_APART_NS)
 		return;
 	if (p->state->jump_ns > 0)
-		for (uint32_t i = 0; i < p->w->n; i++)
-			p->state->engine[i].trial.wait_ns = 0;
-	p->state->jump_ns = p->now_ns;
-}
+		for (uint32_t i = 0; i < p->w->n; i++) {
+			struct law_trial_state *t = &p->state->engine[i].trial;
 
-/* The first trial of an engine comes so long after the engine, not after it is first wished for. */
-void law_note_arrivals(const struct plan *p)
-{
-	for (uint32_t i = 0; i < p->w->n; i++) {
-		struct law_trial_state *t = &p->state->engine[i].trial;
-
-		if (t->at_ns == 0 && p->w->engine[i].active) {
-			t->at_ns = law_max(p->now_ns, 1);
-			t->wait_ns = TRIAL_FIRST_NS;
+			t->wait_ns = 0;
+			t->at_ns = law_max(t->at_ns, 1);
 		}
-	}
+	p->state->jump_ns = p->now_ns;
 }
 
 void law_try_donors(const struct plan *p)
