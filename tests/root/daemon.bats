@@ -295,13 +295,37 @@ targets_fit() {
 		! is_lent || seen=$i
 	done
 	[ "$seen" -gt 0 ]
-	targets_fit
 	[ "$(engine a .oom_kills)$(engine b .oom_kills)" = 00 ]
-	cli explain b | tr -s ' \n' ' ' | grep -Eq 'limited to [0-9.]+M and the [0-9.]+M that heaps leave'
+	cli explain b | tr -s ' \n' ' ' | grep -Eq 'limited to [0-9.]+M and the [0-9.]+M that nobody uses'
 	cli set b limit=hard
 	is_not() { [ "$(limit_of "$parent/b")" -le $(($(engine b .target_bytes) + 4096)) ]; }
 	wait_for 5 is_not
 	tell r stop
+}
+
+# bats test_tags=guest
+@test "the reserve is had by who needs it, and not where targets are limits" {
+	write_config "ceiling = 256M" "reserve = 25%" "interval = 50ms" <<-CONF
+		[engine a]
+		[engine b]
+	CONF
+	fresh_file "$dir/data" 150
+	fresh_file "$dir/data2" 150
+	start_daemon
+	start_hog x a
+	start_hog y b
+	tell x loop "$dir/data"
+	tell y loop "$dir/data2"
+	all_is_had() { [ "$(usage_of "$parent")" -ge $((240 * 1048576)) ]; }
+	wait_for 40 all_is_had
+	[ "$(query '[.engines[].target_bytes] | add')" -le $((192 * 1048576)) ]
+	[ "$(usage_of "$parent")" -le $((256 * 1048576)) ]
+	cli set a limit=hard
+	cli set b limit=hard
+	only_targets() { [ $(($(usage_of "$parent/a") + $(usage_of "$parent/b"))) -le $((192 * 1048576)) ]; }
+	wait_for 10 only_targets
+	tell x stop
+	tell y stop
 }
 
 # bats test_tags=guest

@@ -106,6 +106,31 @@ static void no_more_is_risked_than_there_is_to_gain(void **state)
 	assert_int_equal(trials_of_a_set_worth(LAW_ONE), 0);
 }
 
+/* Where misses are cheap a stall takes seconds to rise: that is news too. */
+static void a_need_that_comes_by_and_by_is_followed_soon(void **state)
+{
+	uint64_t sets[2] = { 12, 4 };
+	struct host *h = host_with_a_set_that_fits(sets, 110);
+	unsigned int tried = 0;
+
+	sets[1] = 12;
+	h->state.jump_ns = 1;
+	h->state.engine[0].trial = (struct law_trial_state){ 0 };
+	for (unsigned int t = 1; t <= 100 && tried == 0; t++) {
+		for (uint32_t i = 0; i < 2; i++)
+			reads_a_set(h, i, sets[i]);
+		/* of the half of the time that the host makes it wait */
+		h->sample[1].stall_ns[STALL_REFAULT] -= 50 * LAW_MS * (50 - law_min(t, 50)) / 50;
+		for (int b = 0; b < 13; b++)
+			h->estimate[0].curve[b] = LAW_ONE / 10;
+		tick(h);
+		if (h->decision[0].reason == LAW_REASON_TRIAL)
+			tried = t;
+	}
+	assert_in_range(tried, 1, 60);
+	host_free(h);
+}
+
 /* Both need what there is for one: the trial fails, the memory comes back, and none follows soon. */
 static void who_still_needs_its_set_keeps_it(void **state)
 {
@@ -140,6 +165,7 @@ int main(void)
 		cmocka_unit_test(a_set_that_has_become_smaller_is_found_out),
 		cmocka_unit_test(a_dear_set_that_has_become_smaller_is_found_out),
 		cmocka_unit_test(no_more_is_risked_than_there_is_to_gain),
+		cmocka_unit_test(a_need_that_comes_by_and_by_is_followed_soon),
 		cmocka_unit_test(who_still_needs_its_set_keeps_it),
 		cmocka_unit_test(a_minimum_is_not_tried),
 	};

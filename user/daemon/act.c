@@ -295,10 +295,10 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, d->lent_bytes) : d->lent_bytes;
 }
 
-/* What heaps leave is lent to whom a limit holds: the parent's limit holds them all. */
+/* What nobody uses is lent to whom a limit holds: the parent's limit holds them all. */
 static void lend(struct daemon *d, uint64_t now_ns)
 {
-	uint64_t unused = 0;
+	uint64_t unused = d->params.reserve_bytes;
 
 	for_each_engine (d, e)
 		if (e->status == ENGINE_ACTIVE && engine_mode(e) == LIMITS_BACKSTOP)

@@ -10,6 +10,7 @@
 
 #define TAU_RATE_NS        (1750 * LAW_MS) /* 1/8 at 250 ms */
 #define TAU_NOW_NS         (300 * LAW_MS) /* of what is new */
+#define TAU_USUAL_NS       (5 * LAW_S) /* of what is old */
 #define TAU_RISE_NS        (100 * LAW_MS) /* of usage that grows faster than before */
 #define TAU_SAMPLES_NS     (3750 * LAW_MS)
 #define TAU_INFLOW_PEAK_NS (600 * LAW_S)
@@ -252,6 +253,7 @@ static void stall_update(struct law_estimate *e, const struct interval *iv)
 	m->interval_stall = cure;
 	m->refault_stall = law_ewma(m->refault_stall, cure, alpha);
 	m->stall_now = law_ewma(m->stall_now, cure, law_alpha(iv->dt_ns, TAU_NOW_NS));
+	m->stall_usual = law_ewma(m->stall_usual, cure, law_alpha(iv->dt_ns, TAU_USUAL_NS));
 	m->fold_stall |= cure;
 	e->stall_ppm = (uint32_t)((all * LAW_PPM) >> LAW_ONE_SHIFT);
 	e->stall_avg_ppm = (uint32_t)law_ewma(e->stall_avg_ppm, e->stall_ppm, alpha);

@@ -36,7 +36,7 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 	units_format_size(d->decision[e->slot].target_bytes, target, sizeof(target));
 	if (e->lent_bytes) {
 		units_format_size(e->lent_bytes, lent, sizeof(lent));
-		snprintf(also, sizeof(also), " and the %s that heaps leave", lent);
+		snprintf(also, sizeof(also), " and the %s that nobody uses", lent);
 	}
 	snprintf(buf, sizeof(buf),
 		 "It uses %s and is %s %s%s; it is stalled %.1f %% of the time, at level %s.",

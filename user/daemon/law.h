@@ -135,7 +135,7 @@ struct law_memory {
 	uint64_t parallelism_16; /* tasks that run or wait for memory at once, 16.16, >= 1 */
 	uint64_t refault_stall; /* EWMA: share of task time that waits for what memory would cure */
 	uint64_t interval_stall; /* the same, last interval */
-	uint64_t stall_now; /* the same, sooner forgotten */
+	uint64_t stall_now, stall_usual; /* the same, sooner and later forgotten */
 	uint64_t kappa; /* busy_ppm with more digits */
 	uint64_t kappa_now; /* when CPU time was last read */
 	/* since then: time, CPU time, time waited by all tasks, and what of dt memory would cure */

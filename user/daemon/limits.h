@@ -6,7 +6,7 @@
  * memory.high a loose cap for file engines and the target itself for streams, memory.max a backstop
  * that makes a leaking engine meet its own limit before the parent's. Why: law.md, "Actuators".
  * hard (hybrid, `limit = hard`, engines without a common parent): the target is the limit; under
- * the common parent with what heaps leave on top, see limits_lend().
+ * the common parent with what nobody uses on top, see limits_lend().
  * backstop (hybrid, under the common parent, an engine that cannot be reclaimed): a limit at the
  * target could only kill it. Its limit is the same backstop as in soft mode; when it grows past its
  * target the parent's limit holds, and takes back its neighbours' cache until the law has caught
@@ -62,10 +62,9 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 		      uint64_t target_bytes, uint64_t usage_bytes, uint64_t lent_bytes);
 
 /*
- * What heaps have been given and do not use at the moment, and who is limited may have on top of
- * its target where the parent's limit holds the sum: `unused_bytes` counts at once when it is more
- * than was lent, and else takes 2 s, for a heap that comes back three times a second is not worth a
- * reclaim each time. Whole MiB.
+ * What nobody uses of what is given or held back, and who is limited may have on top of its target
+ * where the parent's limit holds the sum: `unused` rises at once and falls with a time constant of
+ * 2 s, for what heaps leave and come back to is not worth a reclaim each time. Whole MiB.
  */
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
 

@@ -21,7 +21,7 @@
 #define TRIAL_GOOD_NS     (8 * LAW_S) /* after a trial that showed something */
 #define TRIAL_BACKOFF     16 /* times, after each that did not ... */
 #define TRIAL_WAIT_MAX_NS (256 * LAW_S) /* ... up to this */
-#define JUMP              (LAW_ONE / 4) /* of time, above the average */
+#define JUMP              (LAW_ONE / 4) /* of time, above the usual */
 #define JUMPS_APART_NS    (6 * LAW_S) /* trials on their account */
 #define JUMP_OWN_NS       (5 * LAW_S) /* what the law took so long ago explains a stall */
 
@@ -113,7 +113,7 @@ static bool jumped(const struct plan *p, uint32_t i)
 	const struct law_memory *m = &p->estimate[i].memory;
 	const struct law_engine_state *s = &p->state->engine[i];
 
-	if (m->stall_now <= m->refault_stall + JUMP || p->w->engine[i].moved < 0)
+	if (m->stall_now <= m->stall_usual + JUMP || p->w->engine[i].moved < 0)
 		return false;
 	return s->direction >= 0 || law_less(p->now_ns, s->last_move_ns) >= JUMP_OWN_NS;
 }
