@@ -37,7 +37,6 @@ setup() {
 	seed=${TRANSFERS_SEED:-$((SRANDOM % 1000000))}
 	RANDOM=$seed
 	trap '' PIPE # an engine that was killed reads no more
-	exec {never}<> <(:)
 	generation=0 watcher='' favourite=''
 	declare -gA engine_pid=() engine_fd=() loops=() grown=() count=()
 }
@@ -58,11 +57,11 @@ pick() {
 	picked=$1
 }
 
-# nap MS: without a process
+# nap MS; not read -t, which needs no process: bash 5.2 has aborted in it (longjmp, uninitialized frame)
 nap() {
 	local seconds
 	printf -v seconds %d.%03d $(($1 / 1000)) $(($1 % 1000))
-	read -rt "$seconds" -u "$never" || true
+	sleep "$seconds" 3>&-
 }
 
 # configure [LINE...]: every engine with these lines
