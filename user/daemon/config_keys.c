@@ -86,8 +86,8 @@ static const struct config_key engine_keys[] = {
 	  .most = 10000 },
 	{ "stall_target", "0%", "a percentage of time from 0% to 100%", KIND(percent64),
 	  FIELD(config_engine, stall_target_ppm) },
-	{ "limit", "soft", "soft or hard", KIND(limit),
-	  FIELD(config_engine, limit), GIVEN(config_engine, limit_given) },
+	{ "limit", "soft", "soft or hard", KIND(limit), FIELD(config_engine, limit),
+	  GIVEN(config_engine, limit_given) },
 	{ "user", "root", "the name of a user: " CONFIG_NAME_ALLOWED, KIND(name),
 	  FIELD(config_engine, user) },
 };
