@@ -123,10 +123,9 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 {
-	uint64_t less = sat_sub_u64(lent_bytes, unused_bytes);
-
-	if (lent_bytes > unused_bytes)
-		unused_bytes = lent_bytes - mul_div_u64(less, min_u64(dt_ns, LEND_NS), LEND_NS);
+	if (unused_bytes < lent_bytes)
+		unused_bytes = lent_bytes - mul_div_u64(lent_bytes - unused_bytes,
+							min_u64(dt_ns, LEND_NS), LEND_NS);
 	return unused_bytes & ~(MIB - 1);
 }
 
