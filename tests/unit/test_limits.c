@@ -101,6 +101,15 @@ static void a_file_engine_is_protected_and_loosely_capped(void **state)
 	assert_int_equal(l.bytes[CG_LIMIT_LOW], 400 * MIB);
 	assert_int_equal(l.bytes[CG_LIMIT_HIGH], 500 * MIB);
 	assert_int_equal(l.bytes[CG_LIMIT_MAX], 792 * MIB);
+	/* what nobody uses, if that is more than a quarter */
+	in.lent_bytes = 99 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_HIGH], 500 * MIB);
+	in.lent_bytes = 120 * MIB;
+	limits_want(&in, &l);
+	assert_int_equal(l.bytes[CG_LIMIT_LOW], 400 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_HIGH], 520 * MIB);
+	assert_int_equal(l.bytes[CG_LIMIT_MAX], 792 * MIB);
 }
 
 static void a_stream_is_capped_at_its_target(void **state)
@@ -109,6 +118,7 @@ static void a_stream_is_capped_at_its_target(void **state)
 	struct cg_limits l;
 
 	in.stream = true;
+	in.lent_bytes = 120 * MIB;
 	limits_want(&in, &l);
 	assert_int_equal(l.bytes[CG_LIMIT_HIGH], 400 * MIB);
 }

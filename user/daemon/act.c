@@ -196,6 +196,7 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 {
 	enum cg_limit key = e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX;
 	uint64_t want = e->wanted.bytes[key], have = e->actual.bytes[key];
+	uint64_t lent = e->soft ? 0 : e->lent_bytes; /* of what `key` is for */
 	uint64_t held, grant;
 
 	/* Limits first, then protection: low <= high <= max at every instant. */
@@ -208,14 +209,14 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 		    want, min_u64(e->actual.bytes[CG_LIMIT_HIGH], e->actual.bytes[CG_LIMIT_MAX]));
 	if (e->status != ENGINE_ACTIVE || want <= have)
 		return room;
-	if (e->backstop) { /* held by the parent: it takes no room */
+	if (engine_mode(e) == LIMITS_BACKSTOP) { /* held by the parent: it takes no room */
 		set_now(d, e, key, want);
 		return room;
 	}
 	held = engine_claim(d, e);
-	grant = min_u64(sat_sub_u64(want - min_u64(want, e->lent_bytes), held), room) &
-		~(LAW_PAGE_BYTES - 1);
-	want = min_u64(want, sat_add_u64(held + grant, e->lent_bytes)); /* lent: as above */
+	grant =
+	    min_u64(sat_sub_u64(want - min_u64(want, lent), held), room) & ~(LAW_PAGE_BYTES - 1);
+	want = min_u64(want, sat_add_u64(held + grant, lent));
 	if (want <= have)
 		return room;
 	set_now(d, e, key, want);
@@ -250,7 +251,7 @@ static void set_release(struct daemon *d, struct engine *e, uint64_t now_ns)
 	const struct law_decision *dec = &d->decision[e->slot];
 	const struct law_sample *s = &d->sample[e->slot];
 	uint64_t target = dec->target_bytes;
-	uint64_t release = e->soft || e->backstop
+	uint64_t release = engine_mode(e) != LIMITS_HARD
 			       ? sat_sub_u64(s->unreclaimable_bytes, target)
 			       : sat_sub_u64(s->usage_bytes, target + e->lent_bytes);
 
@@ -285,7 +286,7 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 	const struct law_decision *dec = &d->decision[e->slot];
 	uint64_t used = sat_sub_u64(d->sample[e->slot].usage_bytes, dec->before_bytes);
 
-	if (!e->held_by_parent || e->backstop || e->manual || dec->stream ||
+	if (!(e->soft || e->held_by_parent) || e->heap || e->manual || dec->stream ||
 	    d->params.policy != LAW_POLICY_MARGINAL)
 		return 0;
 	if (dec->reason == LAW_REASON_TRIAL && dec->target_bytes < dec->before_bytes) {
@@ -295,13 +296,13 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, d->lent_bytes) : d->lent_bytes;
 }
 
-/* What nobody uses is lent to whom a limit holds: the parent's limit holds them all. */
+/* What nobody uses is lent to whom a limit or a cap holds: the parent's limit holds them all. */
 static void lend(struct daemon *d, uint64_t now_ns)
 {
 	uint64_t unused = d->params.reserve_bytes;
 
 	for_each_engine (d, e)
-		if (e->status == ENGINE_ACTIVE && engine_mode(e) == LIMITS_BACKSTOP)
+		if (e->status == ENGINE_ACTIVE && e->heap)
 			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
 								 d->sample[e->slot].usage_bytes));
 	d->lent_bytes = limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns);
@@ -324,10 +325,10 @@ void act_all(struct daemon *d, uint64_t now_ns)
 			continue;
 		if (e->soft)
 			watch_freeze(d, e, now_ns);
-		e->backstop = e->held_by_parent &&
-			      limits_is_heap(e->backstop, reclaimable_of(d, e),
-					     d->sample[e->slot].usage_bytes,
-					     d->decision[e->slot].target_bytes, d->ceiling_bytes);
+		e->heap =
+		    (e->soft || e->held_by_parent) &&
+		    limits_is_heap(e->heap, reclaimable_of(d, e), d->sample[e->slot].usage_bytes,
+				   d->decision[e->slot].target_bytes, d->ceiling_bytes);
 		floors += max_u64(d->law_engine[e->slot].min_bytes,
 				  d->sample[e->slot].unreclaimable_bytes);
 		active++;

@@ -63,9 +63,9 @@ struct engine {
 
 	bool soft; /* targets are protection (memory.low) under the parent's ceiling */
 	bool held_by_parent; /* no protection here, but the parent's limit is the ceiling */
-	bool backstop; /* and it cannot be reclaimed: see limits.h */
+	bool heap; /* and it is one that cannot be reclaimed: see limits_is_heap() */
 	bool manual;
-	uint64_t lent_bytes; /* of its limit, on top of its target: see limits_lend() */
+	uint64_t lent_bytes; /* of its limit or cap, above its target: see limits_lend() */
 	uint64_t tried_until_ns; /* no more is lent before */
 	struct cg_limits wanted; /* what act last asked for */
 	struct cg_limits actual; /* what the kernel held when last read */
@@ -189,7 +189,7 @@ void origin_intend(struct daemon *d, struct engine_origin *o);
 bool origin_is_of(const struct engine_origin *o, uint64_t cgroup_id);
 static inline enum limits_mode engine_mode(const struct engine *e)
 {
-	return e->soft ? LIMITS_SOFT : e->backstop ? LIMITS_BACKSTOP : LIMITS_HARD;
+	return e->soft ? LIMITS_SOFT : e->held_by_parent && e->heap ? LIMITS_BACKSTOP : LIMITS_HARD;
 }
 
 bool engine_is_made_by_us(const struct daemon *d, const struct engine *e);

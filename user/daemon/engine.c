@@ -141,7 +141,7 @@ static void choose_mode(struct daemon *d, struct engine *e)
 
 	e->soft = can && e->conf->limit == CONFIG_LIMIT_SOFT;
 	e->held_by_parent = below && !can && e->conf->limit == CONFIG_LIMIT_SOFT;
-	e->backstop &= e->held_by_parent;
+	e->heap &= e->soft || e->held_by_parent;
 	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
 		log_warn("engine=%s event=soft_unavailable detail=\"%s\"", e->name,
 			 d->abilities->has_low
@@ -226,7 +226,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->status = ENGINE_ACTIVE;
 	e->was_active = true;
 	e->said_waiting = false;
-	e->backstop = false;
+	e->heap = false;
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
 	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));

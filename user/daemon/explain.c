@@ -19,7 +19,8 @@ const char *explain_peer(const struct daemon *d, uint32_t peer)
 static json_t *present(const struct daemon *d, const struct engine *e)
 {
 	const struct law_estimate *est = &d->estimate[e->slot];
-	char usage[16], target[16], lent[16], also[48] = "", buf[CONFIG_PATH_MAX + 64];
+	uint64_t cap = e->actual.bytes[CG_LIMIT_HIGH];
+	char usage[16], target[16], more[16], also[48] = "", buf[CONFIG_PATH_MAX + 64];
 	static const char *const modes[] = {
 		[LIMITS_HARD] = "limited to",
 		[LIMITS_SOFT] = "protected up to",
@@ -34,9 +35,12 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 	}
 	units_format_size(d->sample[e->slot].usage_bytes, usage, sizeof(usage));
 	units_format_size(d->decision[e->slot].target_bytes, target, sizeof(target));
-	if (e->lent_bytes) {
-		units_format_size(e->lent_bytes, lent, sizeof(lent));
-		snprintf(also, sizeof(also), " and the %s that nobody uses", lent);
+	if (e->soft && cap != BYTES_NO_LIMIT) {
+		units_format_size(cap, more, sizeof(more));
+		snprintf(also, sizeof(also), " and capped at %s", more);
+	} else if (!e->soft && e->lent_bytes) {
+		units_format_size(e->lent_bytes, more, sizeof(more));
+		snprintf(also, sizeof(also), " and the %s that nobody uses", more);
 	}
 	snprintf(buf, sizeof(buf),
 		 "It uses %s and is %s %s%s; it is stalled %.1f %% of the time, at level %s.",

@@ -35,17 +35,20 @@ static uint64_t least_limit(const struct limits_input *in)
 	    sat_add_u64(in->unreclaimable_bytes, limits_headroom(in->unreclaimable_bytes)));
 }
 
-/* The loose cap of section 11.3: streams at their target, file engines 5/4, anonymous ones none. */
+/* The loose cap: streams at their target, file engines 5/4 of it or what is lent on top of it, if
+ * that is more, anonymous ones none. */
 static uint64_t cap_of(const struct limits_input *in)
 {
+	uint64_t slack;
+
 	if (in->spare_high)
 		return BYTES_NO_LIMIT;
 	if (in->stream)
 		return in->target_bytes;
 	if (in->anon_bytes > in->usage_bytes / 2)
 		return BYTES_NO_LIMIT;
-	return sat_add_u64(in->target_bytes,
-			   max_u64(in->target_bytes >> CAP_SLACK_SHIFT, CAP_SLACK_MIN));
+	slack = max_u64(in->target_bytes >> CAP_SLACK_SHIFT, CAP_SLACK_MIN);
+	return sat_add_u64(in->target_bytes, max_u64(slack, in->lent_bytes));
 }
 
 /* A leaking engine meets this before the parent's limit, and is the one that is killed. In whole

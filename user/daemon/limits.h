@@ -3,8 +3,9 @@
  * From targets to cgroup limits: pure. Three modes per engine.
  *
  * soft (v2, under the common parent whose memory.max is the ceiling): the target is memory.low,
- * memory.high a loose cap for file engines and the target itself for streams, memory.max a backstop
- * that makes a leaking engine meet its own limit before the parent's. Why: law.md, "Actuators".
+ * memory.high a loose cap for file engines (a quarter above it, or by what nobody uses if that is
+ * more) and the target itself for streams, memory.max a backstop that makes a leaking engine meet
+ * its own limit before the parent's.
  * hard (hybrid, `limit = hard`, engines without a common parent): the target is the limit; under
  * the common parent with what nobody uses on top, see limits_lend().
  * backstop (hybrid, under the common parent, an engine that cannot be reclaimed): a limit at the
@@ -31,7 +32,7 @@ struct limits_input {
 	bool stream; /* the law caps it at its target */
 	bool spare_high; /* the freeze watchdog lifted memory.high */
 	uint64_t target_bytes, min_bytes, max_bytes; /* of the law and the operator */
-	uint64_t lent_bytes; /* hard: see limits_lend() */
+	uint64_t lent_bytes; /* hard, soft: see limits_lend() */
 	uint64_t unreclaimable_bytes, usage_bytes, anon_bytes, dirty_bytes;
 	uint64_t ceiling_bytes; /* in force, of the parent */
 	uint64_t others_floor_bytes; /* sum over the other engines of max(min, unreclaimable) */
@@ -62,9 +63,10 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 		      uint64_t target_bytes, uint64_t usage_bytes, uint64_t lent_bytes);
 
 /*
- * What nobody uses of what is given or held back, and who is limited may have on top of its target
- * where the parent's limit holds the sum: `unused` rises at once and falls with a time constant of
- * 2 s, for what heaps leave and come back to is not worth a reclaim each time. Whole MiB.
+ * What nobody uses of what is given or held back, and who is limited or capped may have on top of
+ * its target where the parent's limit holds the sum: `unused` rises at once and falls with a time
+ * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time. Whole
+ * MiB.
  */
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
 

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "user/common/cleanup.h"
+#include "user/common/units.h"
 #include "user/sim/sim.h"
 
 #define SLICE_NS SIM_MS
 #define START_NS (1000 * SIM_S) /* the host has been up for a while */
+#define LEND_NS  (2 * SIM_S) /* as limits_lend() of the daemon: what nobody uses is lent */
 
 struct done {
 	uint64_t ops, stall_ns;
@@ -28,6 +30,7 @@ struct sim_host {
 	uint64_t slice_ns; /* engines run in turn, one for so long */
 	struct sim_engine engine[SIM_ENGINES_MAX];
 	uint32_t low[SIM_ENGINES_MAX], cap[SIM_ENGINES_MAX];
+	uint32_t lent; /* pages above a target, under the loose cap */
 	struct sim_rng rng;
 	/* the law's */
 	struct law_params params;
@@ -100,13 +103,34 @@ bool sim_host_page(struct sim_host *h, struct sim_engine *e)
 	return true;
 }
 
-static void apply_targets(struct sim_host *h)
+static uint32_t target_of(const struct sim_host *h, uint32_t i)
 {
-	uint32_t bucket = h->ceiling / LAW_BUCKETS;
+	return (uint32_t)(h->decision[i].target_bytes / LAW_PAGE_BYTES);
+}
+
+/* The reserve and what heaps leave; less of it by and by. */
+static void lend(struct sim_host *h, uint64_t tick_ns)
+{
+	uint64_t unused = h->params.reserve_bytes / LAW_PAGE_BYTES;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		if (sim_is_heap(h->engine[i].spec))
+			unused += sat_sub_u64(target_of(h, i), sim_engine_usage(&h->engine[i]));
+	if (unused < h->lent)
+		unused =
+		    h->lent - mul_div_u64(h->lent - unused, min_u64(tick_ns, LEND_NS), LEND_NS);
+	h->lent = (uint32_t)unused;
+}
+
+static void apply_targets(struct sim_host *h, uint64_t tick_ns)
+{
+	uint32_t bucket = h->ceiling / LAW_BUCKETS, slack;
+
+	lend(h, tick_ns);
 
 	for (uint32_t i = 0; i < h->n; i++) {
 		struct sim_engine *e = &h->engine[i];
-		uint32_t target = (uint32_t)(h->decision[i].target_bytes / LAW_PAGE_BYTES);
+		uint32_t target = target_of(h, i);
 		bool heap = e->heap > sim_engine_usage(e) / 2;
 
 		if (h->options->actuator == SIM_HARD) {
@@ -114,9 +138,8 @@ static void apply_targets(struct sim_host *h)
 			h->cap[i] = target;
 		} else {
 			h->low[i] = target;
-			h->cap[i] = target + (target / 4 > 2 * bucket ? target / 4 : 2 * bucket);
-			if (h->decision[i].stream)
-				h->cap[i] = target;
+			slack = (uint32_t)max_u64(max_u64(target / 4, 2 * bucket), h->lent);
+			h->cap[i] = target + (h->decision[i].stream ? 0 : slack);
 			if (heap || sim_is_heap(e->spec))
 				h->cap[i] = UINT32_MAX;
 		}
@@ -370,7 +393,7 @@ static void run_tick(struct sim_host *h, uint64_t now_ns)
 		h->tick_begin[i] = done_by(&h->engine[i]);
 	decide(h, now_ns, tick_ns);
 	if (h->options->actuator != SIM_NO_LIMITS)
-		apply_targets(h);
+		apply_targets(h, tick_ns);
 	for (uint64_t s = now_ns, end; s < now_ns + tick_ns; s = end) {
 		end = s + h->slice_ns < now_ns + tick_ns ? s + h->slice_ns : now_ns + tick_ns;
 		run_slice(h, s, end);
