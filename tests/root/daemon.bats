@@ -339,6 +339,29 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "a file that an engine has locked in memory is its own, and is never asked for" {
+	two_engines
+	fresh_file "$dir/locked" 60
+	fresh_file "$dir/data" 250
+	start_daemon
+	start_hog h a
+	start_hog r b
+	[[ $(tell h lock "$dir/locked") == "lock $((60 << 20))" ]]
+	known() { [ "$(engine a .unreclaimable_bytes)" -ge $((60 * 1048576)) ]; }
+	wait_for 5 known
+	tell r loop "$dir/data"
+	is_small() { [ "$(engine a .target_bytes)" -le $((80 * 1048576)) ]; }
+	wait_for 40 is_small # what it does not need goes to the reader
+	for _ in {1..10}; do
+		[ "$(engine a .target_bytes)" -ge $((60 * 1048576)) ]
+		sleep 0.2
+	done
+	! grep -q 'engine=a event=shrink_refused' "$dir/log"
+	[ "$(engine a .oom_kills)$(engine b .oom_kills)" = 00 ]
+	tell r stop
+}
+
+# bats test_tags=guest
 @test "processes forked into sub-cgroups count for the engine" {
 	two_engines
 	start_daemon

@@ -18,7 +18,6 @@
 #define VERIFY_EVERY_NS   NS_PER_S
 #define LEARNED_FLOOR_NS  (10 * NS_PER_S)
 #define RELEASE_WITHIN_NS NS_PER_S
-#define TRIED_NS          (4 * NS_PER_S) /* as long as the law looks at a trial */
 
 /* What the actuator's threads read back since the last look. */
 static void take_result(struct daemon *d, struct engine *e, struct actuator_result *ret)
@@ -45,7 +44,7 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 			    "engine=%s event=shrink_refused wanted=%llu usage=%llu error=\"%s\" "
 			    "detail=\"what is there cannot be reclaimed: taken as its floor for "
 			    "10 s\"",
-			    e->name, (unsigned long long)e->wanted.bytes[CG_LIMIT_MAX],
+			    e->name, (unsigned long long)e->wanted.bytes[result.refused],
 			    (unsigned long long)d->sample[e->slot].usage_bytes,
 			    strerror(-result.error));
 		e->learned_floor_bytes = d->sample[e->slot].usage_bytes;
@@ -290,7 +289,7 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 	    d->params.policy != LAW_POLICY_MARGINAL)
 		return 0;
 	if (dec->reason == LAW_REASON_TRIAL && dec->target_bytes < dec->before_bytes) {
-		e->tried_until_ns = now_ns + TRIED_NS;
+		e->tried_until_ns = now_ns + LAW_CLAIM_NS;
 		e->lent_bytes = min_u64(e->lent_bytes, used & ~(LAW_PAGE_BYTES - 1));
 	}
 	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, d->lent_bytes) : d->lent_bytes;

@@ -108,6 +108,7 @@ static void lower(struct actuator *a, struct job *j, enum cg_limit which)
 		}
 		if (r < 0 || actual <= j->target[which] || actual == before) {
 			j->result.error = r;
+			j->result.refused = which;
 			j->lowering[which] = false;
 		}
 	}

@@ -67,6 +67,7 @@ struct engine {
 	bool manual;
 	uint64_t lent_bytes; /* of its limit or cap, above its target: see limits_lend() */
 	uint64_t tried_until_ns; /* no more is lent before */
+	uint64_t locked_bytes; /* its unevictable pages, as last read */
 	struct cg_limits wanted; /* what act last asked for */
 	struct cg_limits actual; /* what the kernel held when last read */
 	uint64_t verify_due_ns; /* next reading of the limits */

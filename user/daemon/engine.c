@@ -227,6 +227,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->was_active = true;
 	e->said_waiting = false;
 	e->heap = false;
+	e->locked_bytes = 0;
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
 	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));

@@ -24,6 +24,7 @@
 #define LAW_BUCKETS     128
 #define LAW_NO_ENGINE   UINT32_MAX
 #define LAW_PAGE_BYTES  4096ull
+#define LAW_CLAIM_NS    4000000000ull /* for so long is it watched what was taken */
 
 enum law_policy {
 	LAW_POLICY_MARGINAL,

@@ -19,7 +19,6 @@
 #define HALF_LIFE_FILLS     4 /* times the time to fill the ceiling */
 #define FORGET_STEPS        64 /* per half-life */
 #define FORGET_STEP_32      4248701965ull /* 2^(-1/64) in 1/2^32 */
-#define CLAIM_NS            (4 * LAW_S) /* for so long is it watched what was taken */
 #define DOUBT_REFAULTS      48 /* expected, before it is judged */
 #define DOUBT_PART          8 /* less than this part of them, and it is not believed */
 #define DOUBT_STEPS         128 /* of forgetting, then: to a quarter */
@@ -107,10 +106,10 @@ static void fold_distances(struct fold *f, struct law_estimate *e, const struct 
 	memcpy(e->last.distance, is->distance, sizeof(is->distance));
 }
 
-/* Stalled seconds per second of work, from the share of time that is stalled. */
-static uint64_t stall_per_work(uint64_t share)
+uint64_t law_stall_per_work(uint64_t share)
 {
-	return law_fraction(share, law_max(LAW_ONE - law_min(share, LAW_ONE), LAW_ONE / 50));
+	share = law_min(share, LAW_ONE);
+	return law_fraction(share, law_max(LAW_ONE - share, LAW_ONE / 50));
 }
 
 /*
@@ -120,7 +119,7 @@ static uint64_t stall_per_work(uint64_t share)
 static void reach_judge(struct law_estimate *e, uint64_t ceiling_bytes, uint64_t now_ns)
 {
 	struct law_memory *m = &e->memory;
-	uint64_t stall = stall_per_work(m->refault_stall);
+	uint64_t stall = law_stall_per_work(m->refault_stall);
 	uint64_t grown = law_less(e->base_bytes, m->anchor_base_bytes);
 	uint64_t reach;
 
@@ -150,7 +149,7 @@ static void fold_reach(struct fold *f, struct law_estimate *e, const struct law_
 		       uint64_t now_ns)
 {
 	struct law_memory *m = &e->memory;
-	uint64_t stall = stall_per_work(m->refault_stall);
+	uint64_t stall = law_stall_per_work(m->refault_stall);
 
 	if (m->fold_samples == 0)
 		return;
@@ -223,14 +222,14 @@ static uint64_t refaults_4_of(const struct law_estimate *e, const struct fold *f
 static bool has_claims(struct law_memory *m, const struct fold *f, uint64_t now_ns)
 {
 	if (f->base_bucket < m->base_bucket) {
-		if (law_less(now_ns, m->claim_ns) > CLAIM_NS || m->claim_top <= f->base_bucket) {
+		if (law_less(now_ns, m->claim_ns) > LAW_CLAIM_NS || m->claim_top <= f->base_bucket) {
 			m->claim_top = m->base_bucket;
 			m->claim_expected_4 = m->claim_seen_4 = 0;
 		}
 		m->claim_ns = now_ns;
 	}
 	m->base_bucket = (uint32_t)f->base_bucket;
-	return law_less(now_ns, m->claim_ns) <= CLAIM_NS &&
+	return law_less(now_ns, m->claim_ns) <= LAW_CLAIM_NS &&
 	       m->claim_top > law_max(f->base_bucket, f->usage_bucket);
 }
 
@@ -354,7 +353,7 @@ static void anon_fold(struct fold *f, struct law_estimate *e, const struct law_p
 		jump = law_max(m->anon_step_bytes, law_less(m->anon_peak_bytes, limit_bytes));
 		f->base = law_pages(e->base_bytes);
 		fold_spread(f, f->base, f->base + law_pages_up(jump),
-			    stall_per_work(law_max(m->interval_stall, m->refault_stall)));
+			    law_stall_per_work(law_max(m->interval_stall, m->refault_stall)));
 		m->anon_step_bytes = law_min(2 * m->anon_step_bytes, law_max(ceiling / 4, first));
 	} else {
 		m->anon_step_bytes = law_max(

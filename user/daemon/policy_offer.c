@@ -9,12 +9,6 @@
 #define HYSTERESIS_10 256 /* gain must exceed 1.25 x loss, in 1/1024 */
 #define TARGET_RANK   64 /* stall above a target counts so many times */
 
-uint64_t law_stall_per_work(uint64_t share)
-{
-	share = law_min(share, LAW_ONE);
-	return law_fraction(share, law_max(LAW_ONE - share, LAW_ONE / 50));
-}
-
 uint64_t law_stall_of(const struct law_estimate *est)
 {
 	if (est->memory.heap || est->memory.distances_known)

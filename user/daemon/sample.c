@@ -23,11 +23,12 @@
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
 #define STRAIN_LASTS_NS   (500 * NS_PER_MS) /* a wait is counted when it begins, or when it ends */
 
-static void from_walk(const struct sensor_reading *r, struct law_sample *s)
+static void from_walk(const struct sensor_reading *r, struct engine *e, struct law_sample *s)
 {
 	if (r->walk_valid & WALK_USAGE)
 		s->valid |= LAW_VALID_USAGE;
 	if (r->walk_valid & WALK_VMSTAT) {
+		e->locked_bytes = r->unevictable_bytes;
 		s->anon_bytes = r->anon_bytes;
 		s->file_bytes = r->file_bytes;
 		s->shmem_bytes = r->shmem_bytes;
@@ -112,8 +113,9 @@ static void note_strain(struct engine *e, const struct strain *before, const str
 		e->strained_ns = now_ns;
 }
 
-static void from_stat(const struct cg_stat *st, struct law_sample *s)
+static void from_stat(const struct cg_stat *st, struct engine *e, struct law_sample *s)
 {
+	e->locked_bytes = st->value[CG_STAT_UNEVICTABLE];
 	s->anon_bytes = st->value[CG_STAT_ANON];
 	s->file_bytes = st->value[CG_STAT_FILE];
 	s->shmem_bytes = st->value[CG_STAT_SHMEM];
@@ -130,18 +132,20 @@ static void from_stat(const struct cg_stat *st, struct law_sample *s)
 		s->valid |= LAW_VALID_REFAULTS;
 }
 
-/* Anonymous memory counts as unreclaimable without swap; shmem needs swap as well; a refused
- * limit write (EBUSY) teaches a floor that no counter shows. */
+/* Anonymous memory counts as unreclaimable without swap; shmem needs swap as well. Locked pages do
+ * in any case: they are those same ones for the most part, so the larger counts, not the sum. A
+ * refused limit write (EBUSY) teaches a floor that no counter shows. */
 static void set_unreclaimable(const struct daemon *d, const struct engine *e, struct law_sample *s,
 			      uint64_t now_ns)
 {
-	uint64_t locked = s->kernel_bytes;
+	uint64_t stays = e->locked_bytes;
 
 	if (!d->abilities->has_swap)
-		locked += s->anon_bytes + s->shmem_bytes;
+		stays = max_u64(stays, s->anon_bytes + s->shmem_bytes);
+	stays += s->kernel_bytes;
 	if (now_ns < e->learned_until_ns)
-		locked = max_u64(locked, e->learned_floor_bytes);
-	s->unreclaimable_bytes = min_u64(locked, s->usage_bytes);
+		stays = max_u64(stays, e->learned_floor_bytes);
+	s->unreclaimable_bytes = min_u64(stays, s->usage_bytes);
 }
 
 /* PSI of tasks that had nothing to wait for is what it was. */
@@ -186,7 +190,7 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 		r = cg_node_stat(e->node, &stat);
 		if (r < 0)
 			return r;
-		from_stat(&stat, s);
+		from_stat(&stat, e, s);
 	}
 	if (!events_are) {
 		r = cg_node_events(e->node, &events);
@@ -221,7 +225,7 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 
 	if (sensors_read(d->sensors, e->slot, reading) == 0) {
 		if (reading->moved & (1u << SENSOR_WALK))
-			from_walk(reading, s);
+			from_walk(reading, e, s);
 		from_counters(reading, s);
 	}
 	/* an early tick may have found another usage in the meantime */
