@@ -222,7 +222,8 @@ static uint64_t refaults_4_of(const struct law_estimate *e, const struct fold *f
 static bool has_claims(struct law_memory *m, const struct fold *f, uint64_t now_ns)
 {
 	if (f->base_bucket < m->base_bucket) {
-		if (law_less(now_ns, m->claim_ns) > LAW_CLAIM_NS || m->claim_top <= f->base_bucket) {
+		if (law_less(now_ns, m->claim_ns) > LAW_CLAIM_NS ||
+		    m->claim_top <= f->base_bucket) {
 			m->claim_top = m->base_bucket;
 			m->claim_expected_4 = m->claim_seen_4 = 0;
 		}
