@@ -106,9 +106,9 @@ enum baro_reason {
 	BARO_REASON_NONE = 0, /* nothing worth moving memory for */
 	BARO_REASON_START = 1,
 	BARO_REASON_GAIN = 2, /* received: stalls here cost more than at the donor */
-	BARO_REASON_DONATE = 3, /* gave: worth less here than at the receiver */
+	BARO_REASON_DONATE = 3, /* gave: worth less here than there, or needed there at once */
 	BARO_REASON_IDLE = 4, /* gave what it does not use */
-	BARO_REASON_BURST = 5, /* received at once, memory was free */
+	BARO_REASON_BURST = 5, /* received at once: memory was free, or it could not wait */
 	BARO_REASON_STREAM = 6, /* kept small: reads without reuse */
 	BARO_REASON_FLOOR = 7, /* raised to its minimum or to what cannot be reclaimed */
 	BARO_REASON_CEILING = 8, /* scaled down, the sum did not fit */

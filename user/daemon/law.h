@@ -216,10 +216,11 @@ enum law_reason {
 	LAW_REASON_NONE, /* nothing changed: no pressure worth moving memory for */
 	LAW_REASON_START, /* first target */
 	LAW_REASON_GAIN, /* received: stalls here cost more than at the donor */
-	LAW_REASON_DONATE, /* gave: its memory was worth less than the receiver's stall */
+	LAW_REASON_DONATE, /* gave: its memory was worth less than the receiver's stall; or, with no
+			      gain in the decision, the receiver could not wait */
 	LAW_REASON_IDLE, /* gave memory it does not use */
-	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit, and
-			     memory free */
+	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit; memory
+			     was free or idle, or was taken from the peer */
 	LAW_REASON_STREAM, /* kept small: reads without reuse */
 	LAW_REASON_FLOOR, /* raised to its minimum or to what cannot be reclaimed */
 	LAW_REASON_CEILING, /* scaled down: the sum did not fit */
@@ -253,7 +254,7 @@ struct law_decision {
 	uint64_t before_bytes; /* target of the tick before */
 	enum law_reason reason;
 	uint32_t clamps; /* enum law_clamp */
-	uint32_t peer; /* main donor or receiver, LAW_NO_ENGINE */
+	uint32_t peer; /* main donor, but of idle memory, or receiver; LAW_NO_ENGINE: none */
 	/* stalled time expected to end at the receiver and to begin at the donor, weighted; what
 	   exceeds a stall target counts 64 times */
 	uint32_t gain_ppm, loss_ppm;

@@ -246,7 +246,7 @@ static uint64_t grant_of(const struct plan *p, uint32_t i)
 	return law_min(law_max(e->usage / GRANT_PART, 2 * p->w->bucket), e->hi - e->target);
 }
 
-static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
+static uint64_t take_stream(struct plan_engine *e, uint64_t pages, uint32_t to)
 {
 	uint64_t part = law_min(pages, law_less(e->target, e->floor));
 
@@ -255,17 +255,26 @@ static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
 	e->target -= part;
 	e->moved = -1;
 	e->reason = LAW_REASON_STREAM;
+	e->peer = to;
 	return part;
 }
 
-/* What streams hold above their floors earns nothing there. */
-static uint64_t take_streams(const struct plan *p, uint64_t pages)
+/* What streams hold above their floors earns nothing there. To LAW_NO_ENGINE: it is free then. */
+static uint64_t take_streams(const struct plan *p, uint64_t pages, uint32_t to)
 {
-	uint64_t got = 0;
+	struct law_workspace *w = p->w;
+	uint64_t got = 0, most = 0, part;
 
-	for (uint32_t i = 0; i < p->w->n && got < pages; i++)
-		if (p->estimate[i].streaming)
-			got += take_stream(&p->w->engine[i], pages - got);
+	for (uint32_t i = 0; i < w->n && got < pages; i++) {
+		if (!p->estimate[i].streaming)
+			continue;
+		part = take_stream(&w->engine[i], pages - got, to);
+		got += part;
+		if (part > most && to < w->n) {
+			most = part;
+			w->engine[to].peer = i;
+		}
+	}
 	return got;
 }
 
@@ -327,7 +336,7 @@ static void grant_urgent(const struct plan *p)
 	got = take_free(p, law_min(ask, law_free_pages(w)), p->urgent);
 	got += take_idle(p, ask - got, p->urgent);
 	if (got < ask)
-		got += take_streams(p, ask - got);
+		got += take_streams(p, ask - got, p->urgent);
 	/* a neighbour's cache can be read again, a heap that finds no page is killed */
 	if (got < ask && e->anon)
 		got += law_plan_take(p, ask - got, p->urgent);
@@ -345,7 +354,7 @@ static void refill_burst(const struct plan *p)
 	if (lacking <= w->burst / 2)
 		return;
 	bite -= take_idle(p, bite, LAW_NO_ENGINE);
-	take_streams(p, bite);
+	take_streams(p, bite, LAW_NO_ENGINE);
 }
 
 void law_marginal(const struct plan *p)

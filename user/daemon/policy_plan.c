@@ -345,8 +345,10 @@ static void perform(const struct plan *p, const struct candidate *c)
 		struct plan_donor *d = &w->donor[i];
 		uint64_t part = draw(p, d, law_part(d->taken, ratio), to);
 
-		if (part > 0)
+		if (part > 0) {
+			w->engine[d->engine].gain_ppm = ppm_of(c->gain);
 			w->engine[d->engine].loss_ppm = ppm_of(c->loss);
+		}
 		got += part;
 		if (part > most) {
 			most = part;
@@ -437,21 +439,29 @@ void law_plan_moves(const struct plan *p)
 	remember_moves(p);
 }
 
-uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t except)
+uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t to)
 {
 	struct law_workspace *w = p->w;
-	uint64_t got = 0;
+	uint64_t got = 0, most = 0;
 
-	law_choose_donors(p, except);
+	law_choose_donors(p, to);
+	for (uint32_t d = 0; d < w->donors; d++)
+		w->donor[d].taken = 0;
 	law_collect_offers(w, pages);
 	for (uint32_t i = 0; i < w->offers && got < pages; i++) {
-		uint32_t from = w->donor[w->offer[i].donor].engine;
+		struct plan_donor *donor = &w->donor[w->offer[i].donor];
+		struct plan_engine *from = &w->engine[donor->engine];
 		uint64_t use = law_min(w->offer[i].pages, pages - got);
 
-		w->engine[from].target -= use;
-		w->engine[from].moved = -1;
-		w->engine[from].reason = LAW_REASON_DONATE;
-		w->engine[from].peer = except;
+		from->target -= use;
+		from->moved = -1;
+		from->reason = LAW_REASON_DONATE;
+		from->peer = to;
+		donor->taken += use;
+		if (donor->taken > most) {
+			most = donor->taken;
+			w->engine[to].peer = donor->engine;
+		}
 		got += use;
 	}
 	return got;
