@@ -178,7 +178,7 @@ struct baro_pressure {
 	uint64_t release_bytes; /* to give back, 0 for nothing */
 	uint64_t release_by_ns; /* by when; 0 when nothing is to be released */
 	uint64_t grant_epoch; /* moves with every change of the budget */
-	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity */
+	uint64_t time_to_ceiling_ns; /* until usage meets limit_bytes at this velocity */
 	uint64_t velocity_bytes_per_s; /* two's complement: cast to int64_t */
 	uint32_t reason; /* enum baro_reason */
 	uint32_t clamps; /* bits of what bounded the target; 0: nothing */

@@ -193,14 +193,14 @@ struct law_estimate {
 	uint64_t refaults_per_s, faults_per_s, majfaults_per_s, evictions_per_s;
 	uint64_t refault_cost_ns; /* measured stall per refault, EWMA */
 	int64_t usage_velocity_bytes_per_s; /* signed EWMA of d usage / dt */
-	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity; UINT64_MAX:
+	uint64_t time_to_ceiling_ns; /* until usage meets limit_bytes at this velocity; UINT64_MAX:
 					never */
 	uint64_t
 	    working_set_bytes; /* best guess: usage that is reused + what refaults would need */
 	uint64_t idle_bytes; /* usage that nothing was stalled for lately */
 	uint32_t confidence_ppm; /* in the curve, by the number of samples behind it */
 	bool streaming; /* evicts much, refaults nothing: more memory earns nothing */
-	bool at_limit; /* usage within one step of the limit in force */
+	bool at_limit; /* usage within one step of limit_bytes; published is the limit in force */
 	bool filling; /* usage well below what it was given: gets no more yet */
 
 	/* curve: stall saved per busy second if memory reached through bucket b (see estimate.c) */
