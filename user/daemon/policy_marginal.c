@@ -225,6 +225,12 @@ static void charge(const struct plan *p)
 	}
 }
 
+/* It says that what it must have is enough. */
+static bool is_content(const struct plan *p, uint32_t i)
+{
+	return p->sample[i].demand.hint == LAW_HINT_MEMORY_CONSTRAINED;
+}
+
 static bool meets_limit(const struct plan *p, uint32_t i)
 {
 	const struct law_estimate *est = &p->estimate[i];
@@ -232,7 +238,7 @@ static bool meets_limit(const struct plan *p, uint32_t i)
 
 	if (!divides(e) || e->moved < 0 || e->before == 0 || est->streaming || e->target >= e->hi)
 		return false;
-	if (!plan_full(p->w, e) || p->sample[i].demand.hint == LAW_HINT_MEMORY_CONSTRAINED)
+	if (!plan_full(p->w, e) || is_content(p, i))
 		return false;
 	return p->sample[i].limit_hits > p->state->engine[i].limit_hits ||
 	       est->evictions_per_s > 0 ||
@@ -309,7 +315,7 @@ static void grant_wanted(const struct plan *p)
 		uint64_t ask, got;
 
 		if (!divides(e) || e->moved != 0 || e->before == 0 || wanted <= e->target ||
-		    p->estimate[i].streaming)
+		    p->estimate[i].streaming || is_content(p, i))
 			continue;
 		ask = law_less(e->usage + law_margin(e->target, w->bucket), e->target);
 		ask = law_min(ask, wanted - e->target);
@@ -331,6 +337,8 @@ static void grant_urgent(const struct plan *p)
 
 	if (!divides(e) || e->target >= e->hi || p->estimate[p->urgent].streaming ||
 	    !plan_full(w, e))
+		return;
+	if (is_content(p, p->urgent) && !e->anon) /* a heap must have it */
 		return;
 	ask = grant_of(p, p->urgent);
 	got = take_free(p, law_min(ask, law_free_pages(w)), p->urgent);
