@@ -71,6 +71,9 @@ static void memory_goes_to_who_stalls_from_who_does_not(void **state)
 	assert_true(h->decision[0].gain_ppm > h->decision[1].loss_ppm);
 	assert_int_equal(h->decision[1].gain_ppm, h->decision[0].gain_ppm);
 	assert_int_equal(h->decision[1].loss_ppm, h->decision[0].loss_ppm);
+	/* all of it would have come at once, but for the step */
+	assert_int_equal(h->decision[0].clamps, LAW_CLAMP_STEP);
+	assert_int_equal(h->decision[1].clamps, 0);
 	ticks(h, 10);
 	assert_true(target(h, 0) > CEILING / 2);
 	assert_true(total(h) <= CEILING);

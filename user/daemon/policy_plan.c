@@ -332,12 +332,14 @@ static void perform(const struct plan *p, const struct candidate *c)
 	struct law_workspace *w = p->w;
 	uint32_t to = w->receiver[c->receiver].engine;
 	struct plan_engine *r = &w->engine[to];
-	uint64_t want = law_min(c->buckets * w->bucket, step_pages(p, to));
+	uint64_t want = law_min(c->buckets * w->bucket, r->hi - r->target);
+	uint64_t step = step_pages(p, to);
 	uint64_t room = law_less(law_free_pages(w), w->burst);
 	uint64_t take = assign(p, c, law_less(c->buckets * w->bucket, room));
 	uint64_t got, ratio, most = 0;
+	bool held = step < want;
 
-	want = law_min(want, r->hi - r->target);
+	want = law_min(want, step);
 	got = law_flow(p, LAW_NO_ENGINE, to, law_min(room, want));
 	law_flowed(p, LAW_NO_ENGINE, to, got);
 	ratio = law_ratio_32(want - got, take);
@@ -360,6 +362,8 @@ static void perform(const struct plan *p, const struct candidate *c)
 		return;
 	r->target += got;
 	r->moved = 1;
+	if (held)
+		r->clamps |= LAW_CLAMP_STEP;
 	r->reason = law_above_target(p, to) ? LAW_REASON_TARGET : LAW_REASON_GAIN;
 	r->gain_ppm = ppm_of(c->gain);
 	r->loss_ppm = ppm_of(c->loss);
