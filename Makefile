@@ -337,7 +337,7 @@ bench:
 bench-lib: ## what the library's calls cost, beside the algorithms they came from
 	+scripts/bench lib_budget lib_admission lib_tables ingest
 
-bench-law: ## the law on this kernel, beside its peers: real engines, half an hour (root)
+bench-law: ## the law on this kernel, beside its peers: real engines, three quarters of an hour (root)
 	+scripts/bench law
 
 bench-programs: $(bench_bin) $(bench_load) $(bench_ingest) $(bench_mixed) $(load_bin)

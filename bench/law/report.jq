@@ -43,20 +43,21 @@ def cell_of(runs; alones; seconds): runs as $runs |
 	first(($cells[] | select(.cell == "none")), null) as $none |
 	{scenario: $s, title: $titles[$s], $cells,
 	 refill_ms: ([$cells[] | select(.cell == "alone") | .engines[].recover_ms[][] | numbers] | mean),
-	 best_static: (if $static then {cell: $static.cell, mean: $static.mean} else null end),
+	 best_static: (if $static then {cell: $static.cell, mean: $static.mean, kills: $static.kills} else null end),
 	 of_best_static: (if $static and $ours then $ours.mean / $static.mean else null end),
 	 of_none: (if $none and $ours then $ours.mean / $none.mean else null end)}] as $scenarios |
 def over_all($cell): [$scenarios[].cells[] | select(.cell == $cell and .mean)];
 [(["none", "shared", "equal"] + peers + ["marginal"])[] as $c | over_all($c) |
 	select(length > 0) | {cell: $c, scenarios: length, geomean_of_means: (map(.mean) | geomean),
 		kills: (map(.kills) | add)}] as $summary |
-([$scenarios[].best_static | select(.) | .mean]) as $statics |
+([$scenarios[].best_static | select(.)]) as $statics |
 ([$summary[] | select(.cell as $c | peers | index($c))] | max_by(.geomean_of_means)) as $peer |
 first(($summary[] | select(.cell == "marginal")), null) as $ours |
 {bench: "law", $kernel, cgroups: $rung, loadavg: $load, ceiling_bytes: $ceiling, $rounds, $seconds,
  $scenarios,
  summary: ($summary + (if $statics | length > 0 then
-	[{cell: "best static", scenarios: ($statics | length), geomean_of_means: ($statics | geomean), kills: 0}]
+	[{cell: "best static", scenarios: ($statics | length), geomean_of_means: ($statics | map(.mean) | geomean),
+	  kills: ($statics | map(.kills) | add)}]
 	else [] end)),
  best_peer: $peer.cell,
  of_best_peer: (if $peer and $ours then $ours.geomean_of_means / $peer.geomean_of_means else null end)}

@@ -106,9 +106,9 @@ enum baro_reason {
 	BARO_REASON_NONE = 0, /* nothing worth moving memory for */
 	BARO_REASON_START = 1,
 	BARO_REASON_GAIN = 2, /* received: stalls here cost more than at the donor */
-	BARO_REASON_DONATE = 3, /* gave: worth less here than at the receiver */
+	BARO_REASON_DONATE = 3, /* gave: worth less here than there, or needed there at once */
 	BARO_REASON_IDLE = 4, /* gave what it does not use */
-	BARO_REASON_BURST = 5, /* received at once, memory was free */
+	BARO_REASON_BURST = 5, /* received at once: memory was free, or it could not wait */
 	BARO_REASON_STREAM = 6, /* kept small: reads without reuse */
 	BARO_REASON_FLOOR = 7, /* raised to its minimum or to what cannot be reclaimed */
 	BARO_REASON_CEILING = 8, /* scaled down, the sum did not fit */
@@ -178,7 +178,7 @@ struct baro_pressure {
 	uint64_t release_bytes; /* to give back, 0 for nothing */
 	uint64_t release_by_ns; /* by when; 0 when nothing is to be released */
 	uint64_t grant_epoch; /* moves with every change of the budget */
-	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity */
+	uint64_t time_to_ceiling_ns; /* until usage meets limit_bytes at this velocity */
 	uint64_t velocity_bytes_per_s; /* two's complement: cast to int64_t */
 	uint32_t reason; /* enum baro_reason */
 	uint32_t clamps; /* bits of what bounded the target; 0: nothing */

@@ -125,7 +125,7 @@ result() { # result CELL ROUND A B [KILLS]
 		result alone 1 100 1000
 		result none 1 50 500
 		result equal 1 60 600
-		result 70-30 1 80 600
+		result 70-30 1 80 600 2
 		result senpai 1 30 300
 		result psi 1 40 400 1
 		result marginal 1 80 1000
@@ -140,5 +140,6 @@ result() { # result CELL ROUND A B [KILLS]
 			any(.cells[]; .cell == "idle-tax" and .unavailable) and
 			any(.cells[]; .cell == "marginal" and (.mean | near(0.9)) and .reversals_per_min == 12) and
 			any(.cells[]; .cell == "psi" and .kills == 1)) and
+		(.summary[-1] | .cell == "best static" and .kills == 2) and
 		.best_peer == "psi" and (.of_best_peer | near(0.9 / 0.4))' law.json
 }

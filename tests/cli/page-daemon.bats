@@ -93,3 +93,37 @@ watched() {
 	wait_for 20 ticking
 	kill -CONT "$watcher"
 }
+
+# flags_of ENGINE: of its slot
+flags_of() {
+	"$barostat" --page "$page" page --json | jq -c ".engines[] | select(.name == \"$1\") | .flags"
+}
+
+@test "it is the limit in force that is met, not the target below it" {
+	local d f
+	write_conf "policy = static" <<-'CONF'
+		[engine a]
+		[engine b]
+	CONF
+	mkdir -p "$tree/barostat/a"
+	for d in "$tree/barostat" "$tree/barostat/a"; do
+		for f in min=0 low=0 high=max max=max current=$((500 << 20)); do
+			echo "${f#*=}" >"$d/memory.${f%=*}"
+		done
+		echo memory >"$d/cgroup.controllers"
+		: >"$d/cgroup.subtree_control"
+		: >"$d/cgroup.procs"
+		printf 'anon 0\nfile %s\n' $((500 << 20)) >"$d/memory.stat"
+	done
+	start
+	# half of 1G less 64M, and a quarter on top
+	wait_for 20 engine_is a .limit_bytes $((600 << 20))
+	engine_is a .target_bytes $((480 << 20))
+	engine_is a .usage_bytes $((500 << 20))
+	engine_is a .time_to_ceiling_ms null
+	[ "$(flags_of a)" = "[]" ]
+	grep -q never <("$barostat" --page "$page" page a | grep time_to_ceiling)
+	echo $((600 << 20)) >"$tree/barostat/a/memory.current"
+	wait_for 20 engine_is a .time_to_ceiling_ms 0
+	[ "$(flags_of a)" = '["at_limit"]' ]
+}

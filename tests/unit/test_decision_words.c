@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "user/common/units.h"
+#include "tests/unit/policy_host.h"
 #include "user/daemon/decision_words.h"
 
 static const struct decision_when when = { "2s ago", "For 2s its target has stayed" };
@@ -83,6 +83,76 @@ static void a_move_is_told_with_what_it_was_decided_by(void **state)
 	    "at 20M: too few samples speak for a move; 77M in use, stalled 12.5 % of the time");
 }
 
+/* What is said of the law's own last decision on engine i, whose peer is called so. */
+static const char *words_of(const struct host *h, uint32_t i, const char *peer)
+{
+	static struct history history;
+	static char buf[DECISION_WORDS_BYTES];
+	const struct history_decision *last;
+
+	memset(&history, 0, sizeof(history));
+	history_note_decision(&history, &h->params, &h->engine[i], &h->decision[i], &h->estimate[i],
+			      &h->sample[i], h->now_ns);
+	last = history_decision_at(&history, 0);
+	assert_non_null(last);
+	return decision_words(last, &when, last->peer == LAW_NO_ENGINE ? NULL : peer, buf,
+			      sizeof(buf));
+}
+
+static void a_donor_is_told_what_was_gained_and_lost(void **state)
+{
+	struct host *h = host_new(2);
+	char gain[32];
+	const char *said;
+
+	h->thrash_pages[0] = 8 * BUCKET / LAW_PAGE_BYTES;
+	until(h, 0, LAW_REASON_GAIN);
+	snprintf(gain, sizeof(gain), "worth more: %.2f %% of", h->decision[0].gain_ppm / 1e4);
+	said = words_of(h, 1, "pg");
+	has(said, " to pg, where it was ");
+	has(said, gain);
+	if (strstr(said, " 0.00 % of stall saved"))
+		fail_msg("nothing was gained: %s", said);
+	host_free(h);
+}
+
+static void nothing_is_called_free_that_was_taken(void **state)
+{
+	for (int urgent = 0; urgent < 2; urgent++) {
+		struct host *h = host_new(2);
+		const char *said;
+
+		h->heap[0] = true;
+		h->sample[0].usage_bytes = 100 * MIB;
+		h->thrash_pages[1] = 8 * BUCKET / LAW_PAGE_BYTES;
+		ticks(h, 200);
+		h->sample[0].usage_bytes = target(h, 0);
+		h->urgent = urgent ? 0 : LAW_NO_ENGINE;
+		tick(h);
+		said = words_of(h, 1, "heap");
+		has(said, " to heap, which could not do without [donate; ");
+		said = words_of(h, 0, "cache");
+		has(said, ") from cache: its demand jumped to ");
+		has(said, " and could not wait [burst; ");
+		host_free(h);
+	}
+}
+
+static void what_was_free_is_called_free(void **state)
+{
+	struct host *h = host_new(2);
+
+	h->fills[1] = true;
+	h->sample[1].usage_bytes = 10 * MIB;
+	ticks(h, 5);
+	h->urgent = 0;
+	tick(h);
+	has(words_of(h, 0, "pg"), " and memory was free or unused [burst; ");
+	h->decision[0].reason = LAW_REASON_GAIN;
+	has(words_of(h, 0, "pg"), ") from what was free: it was stalled ");
+	host_free(h);
+}
+
 static void words_stay_within_their_buffer(void **state)
 {
 	struct history_decision h = decision(LAW_REASON_GAIN, 100 * MIB, 116 * MIB);
@@ -130,6 +200,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_decision_says_its_reason_its_policy_and_its_clamps),
 		cmocka_unit_test(a_move_is_told_with_what_it_was_decided_by),
+		cmocka_unit_test(a_donor_is_told_what_was_gained_and_lost),
+		cmocka_unit_test(nothing_is_called_free_that_was_taken),
+		cmocka_unit_test(what_was_free_is_called_free),
 		cmocka_unit_test(words_stay_within_their_buffer),
 		cmocka_unit_test(json_has_every_input),
 	};

@@ -255,6 +255,26 @@ static void lending_begins_at_once_and_ends_by_and_by(void **state)
 	assert_int_equal(limits_lend(100 * MIB, 0, 10 * NS_PER_S), 0);
 }
 
+static void the_limit_that_is_met_is_the_lowest_in_force(void **state)
+{
+	struct cg_limits l = { { 0, 100 * MIB, 125 * MIB, 800 * MIB } };
+	uint64_t limit = limits_in_force(&l);
+
+	assert_int_equal(limit, 125 * MIB); /* protection is no limit */
+	assert_int_equal(limits_time_to(limit, 110 * MIB, 0), UINT64_MAX);
+	assert_int_equal(limits_time_to(limit, 110 * MIB, -5 * (int64_t)MIB), UINT64_MAX);
+	assert_int_equal(limits_time_to(limit, 110 * MIB, 5 * MIB), 3 * NS_PER_S);
+	assert_int_equal(limits_time_to(limit, 125 * MIB, 0), 0);
+	assert_int_equal(limits_time_to(limit, 130 * MIB, -1), 0);
+	assert_int_equal(limits_time_to(limit, 0, INT64_MAX), 0);
+	l.bytes[CG_LIMIT_HIGH] = BYTES_NO_LIMIT;
+	assert_int_equal(limits_in_force(&l), 800 * MIB);
+	l.bytes[CG_LIMIT_MAX] = BYTES_NO_LIMIT;
+	limit = limits_in_force(&l);
+	assert_int_equal(limit, BYTES_NO_LIMIT);
+	assert_int_equal(limits_time_to(limit, 110 * MIB, INT64_MAX), UINT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +290,7 @@ int main(void)
 		cmocka_unit_test(what_is_lent_is_on_top_of_a_target_and_within_the_maximum),
 		cmocka_unit_test(what_is_lent_is_not_claimed),
 		cmocka_unit_test(lending_begins_at_once_and_ends_by_and_by),
+		cmocka_unit_test(the_limit_that_is_met_is_the_lowest_in_force),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

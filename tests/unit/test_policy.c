@@ -69,6 +69,11 @@ static void memory_goes_to_who_stalls_from_who_does_not(void **state)
 	assert_int_equal(h->decision[0].peer, 1);
 	assert_int_equal(h->decision[1].peer, 0);
 	assert_true(h->decision[0].gain_ppm > h->decision[1].loss_ppm);
+	assert_int_equal(h->decision[1].gain_ppm, h->decision[0].gain_ppm);
+	assert_int_equal(h->decision[1].loss_ppm, h->decision[0].loss_ppm);
+	/* all of it would have come at once, but for the step */
+	assert_int_equal(h->decision[0].clamps, LAW_CLAMP_STEP);
+	assert_int_equal(h->decision[1].clamps, 0);
 	ticks(h, 10);
 	assert_true(target(h, 0) > CEILING / 2);
 	assert_true(total(h) <= CEILING);
@@ -191,6 +196,7 @@ static void an_urgent_wake_grants_idle_memory_to_that_engine_alone(void **state)
 	assert_int_equal(h->decision[1].reason, LAW_REASON_IDLE);
 	for (uint32_t i = 0; i < 3; i++) /* what one got, the others gave: nothing to cut */
 		assert_int_equal(h->decision[i].clamps, 0);
+	assert_int_equal(h->decision[0].peer, LAW_NO_ENGINE); /* nobody's cache was taken */
 	assert_true(total(h) <= CEILING);
 	host_free(h);
 }
@@ -355,7 +361,26 @@ static void an_urgent_wake_gives_a_heap_the_cheapest_cache(void **state)
 	assert_true(target(h, 0) > h->decision[0].before_bytes);
 	assert_true(target(h, 1) < before);
 	assert_int_equal(h->decision[1].reason, LAW_REASON_DONATE);
+	assert_int_equal(h->decision[0].peer, 1);
+	assert_int_equal(h->decision[1].peer, 0);
+	assert_int_equal(h->decision[1].gain_ppm, 0); /* it was not weighed */
 	assert_true(total(h) <= CEILING);
+	host_free(h);
+}
+
+static void an_urgent_wake_names_the_stream_it_takes_from(void **state)
+{
+	struct host *h = host_new(3);
+
+	h->streams[1] = true;
+	ticks(h, 60);
+	assert_true(h->decision[1].stream);
+	h->urgent = 0;
+	tick(h);
+	assert_true(target(h, 0) > h->decision[0].before_bytes);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_STREAM);
+	assert_int_equal(h->decision[0].peer, 1);
+	assert_int_equal(h->decision[1].peer, 0);
 	host_free(h);
 }
 
@@ -684,6 +709,7 @@ int main(void)
 		cmocka_unit_test(a_heap_that_comes_and_goes_may_go_higher_at_a_hard_limit),
 		cmocka_unit_test(a_cache_beside_shared_buffers_is_not_held_at_a_hard_limit),
 		cmocka_unit_test(an_urgent_wake_gives_a_heap_the_cheapest_cache),
+		cmocka_unit_test(an_urgent_wake_names_the_stream_it_takes_from),
 		cmocka_unit_test(a_heap_at_a_hard_limit_keeps_what_it_lately_used_for_a_while),
 		cmocka_unit_test(a_growing_heap_takes_a_neighbours_cache_before_it_meets_its_limit),
 		cmocka_unit_test(what_a_heap_grew_towards_does_not_go_back_and_forth),

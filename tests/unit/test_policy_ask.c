@@ -34,6 +34,7 @@ struct host {
 	enum answer answer;
 	uint64_t now_ns;
 	uint64_t epoch;
+	uint32_t urgent;
 	uint64_t needs_pages; /* refault distance of the cache; 0: it is content */
 	uint64_t most_asked_bytes;
 	unsigned int requests;
@@ -51,6 +52,7 @@ static struct host *host_new(uint64_t heap_bytes, uint64_t reclaimable_bytes)
 	h->workspace = malloc(law_workspace_bytes(ENGINES));
 	assert_non_null(h->workspace);
 	h->now_ns = 1000 * LAW_S;
+	h->urgent = LAW_NO_ENGINE;
 	h->needs_pages = 200 * MIB / LAW_PAGE_BYTES;
 	for (uint32_t i = 0; i < ENGINES; i++) {
 		h->engine[i] =
@@ -126,8 +128,8 @@ static void tick(struct host *h)
 		estimate_update(&h->estimate[i], &h->params, &h->engine[i], &h->sample[i],
 				h->state.engine[i].target_bytes, h->now_ns);
 	}
-	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, ENGINES,
-		      LAW_NO_ENGINE, h->now_ns, h->workspace, h->decision);
+	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, ENGINES, h->urgent,
+		      h->now_ns, h->workspace, h->decision);
 	if (h->decision[HEAP].release_bytes && !before) {
 		h->requests++;
 		h->epoch++;
@@ -369,29 +371,53 @@ static void a_grant_that_is_not_taken_up_comes_back(void **state)
 	host_free(h);
 }
 
+/* A cache beside free memory that meets its limit, says that it wants more, or stalls. */
 static void the_content_get_nothing_beyond_their_needs(void **state)
 {
-	struct host *h = host_new(100 * MIB, 0), *twin = host_new(100 * MIB, 0);
+	enum { MEETS, WANTS, STALLS, WAYS };
 
-	for (int i = 0; i < 2; i++) {
-		struct host *x = i ? twin : h;
+	for (int way = 0; way < WAYS; way++) {
+		struct host *h[2] = { host_new(100 * MIB, 0), host_new(100 * MIB, 0) };
 
-		x->state.engine[CACHE].target_bytes = 100 * MIB;
-		x->state.engine[HEAP].target_bytes = 110 * MIB;
-		x->needs_pages = 0;
+		for (int i = 0; i < 2; i++) {
+			h[i]->state.engine[CACHE].target_bytes = 100 * MIB;
+			h[i]->state.engine[HEAP].target_bytes = 110 * MIB;
+			h[i]->needs_pages = 0;
+			h[i]->urgent = way == STALLS ? CACHE : LAW_NO_ENGINE;
+			h[i]->sample[CACHE].demand = (struct law_demand){
+				.clients = 1,
+				.hint = i == 0 ? LAW_HINT_MEMORY_CONSTRAINED : LAW_HINT_AUTO,
+				.wanted_bytes = way == WANTS ? 700 * MIB : 0,
+			};
+			for (int t = 0; t < 100; t++) {
+				h[i]->sample[CACHE].limit_hits += way == MEETS;
+				tick(h[i]);
+			}
+		}
+		assert_int_equal(h[0]->decision[CACHE].target_bytes, 100 * MIB);
+		assert_true(h[1]->decision[CACHE].target_bytes > 200 * MIB);
+		host_free(h[0]);
+		host_free(h[1]);
 	}
-	h->sample[CACHE].demand =
-	    (struct law_demand){ .clients = 1, .hint = LAW_HINT_MEMORY_CONSTRAINED };
-	for (int t = 0; t < 100; t++) {
-		h->sample[CACHE].limit_hits++;
-		twin->sample[CACHE].limit_hits++;
-		tick(h);
-		tick(twin);
-	}
-	assert_int_equal(h->decision[CACHE].target_bytes, 100 * MIB);
-	assert_true(twin->decision[CACHE].target_bytes > 200 * MIB);
+}
+
+/* What it grows by it must have, or it is killed. */
+static void a_content_heap_is_given_what_it_meets_its_limit_for(void **state)
+{
+	struct host *h = host_new(100 * MIB, 0);
+	uint64_t before;
+
+	h->needs_pages = 0;
+	h->state.engine[CACHE].target_bytes = 100 * MIB;
+	h->state.engine[HEAP].target_bytes = 110 * MIB;
+	h->sample[HEAP].demand.hint = LAW_HINT_MEMORY_CONSTRAINED;
+	ticks(h, 5);
+	before = h->decision[HEAP].target_bytes;
+	h->sample[HEAP].usage_bytes = before;
+	h->urgent = HEAP;
+	tick(h);
+	assert_true(h->decision[HEAP].target_bytes > before + BUCKET);
 	host_free(h);
-	host_free(twin);
 }
 
 static void hints_correct_what_looks_like_a_stream(void **state)
@@ -436,6 +462,7 @@ int main(void)
 		cmocka_unit_test(what_is_wanted_is_granted_before_it_is_needed),
 		cmocka_unit_test(a_grant_that_is_not_taken_up_comes_back),
 		cmocka_unit_test(the_content_get_nothing_beyond_their_needs),
+		cmocka_unit_test(a_content_heap_is_given_what_it_meets_its_limit_for),
 		cmocka_unit_test(hints_correct_what_looks_like_a_stream),
 	};
 

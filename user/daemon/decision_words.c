@@ -45,6 +45,10 @@ static void say(const struct history_decision *h, struct said *s)
 static int move_words(const struct history_decision *h, const struct said *s, const char *when,
 		      const char *peer, char *buf, size_t n)
 {
+	/* whose cache was taken for who could not wait */
+	bool taken = h->peer != LAW_NO_ENGINE;
+	const char *from = taken ? " from " : "", *whom = taken ? peer : "";
+
 	switch (h->reason) {
 	case LAW_REASON_GAIN:
 		return snprintf(buf, n,
@@ -59,6 +63,11 @@ static int move_words(const struct history_decision *h, const struct said *s, co
 				"time, more than its stall target of %.1f %% allows",
 				when, s->moved, s->before, s->after, peer, s->stall, s->allowed);
 	case LAW_REASON_DONATE:
+		if (h->gain_ppm == 0) /* what is weighed has one: this could not wait */
+			return snprintf(buf, n,
+					"%s it gave %s (%s to %s) to %s, which could not do "
+					"without",
+					when, s->moved, s->before, s->after, peer);
 		return snprintf(buf, n,
 				"%s it gave %s (%s to %s) to %s, where it was worth more: %.2f %% "
 				"of stall saved there against %.2f %% here",
@@ -73,14 +82,15 @@ static int move_words(const struct history_decision *h, const struct said *s, co
 				      when, s->moved, s->before, s->after, peer);
 	case LAW_REASON_BURST:
 		return snprintf(buf, n,
-				"%s it got %s at once (%s to %s): its demand jumped to %s and "
-				"memory was free",
-				when, s->moved, s->before, s->after, s->usage);
+				"%s it got %s at once (%s to %s)%s%s: its demand jumped to %s "
+				"and %s",
+				when, s->moved, s->before, s->after, from, whom, s->usage,
+				taken ? "could not wait" : "memory was free or unused");
 	case LAW_REASON_FLOOR:
 		return snprintf(buf, n,
-				"%s it was raised by %s (%s to %s) to what it must have: its "
-				"minimum, or the %s that cannot be reclaimed",
-				when, s->moved, s->before, s->after, s->fixed);
+				"%s it was raised by %s (%s to %s)%s%s to what it must have: "
+				"its minimum, or the %s that cannot be reclaimed",
+				when, s->moved, s->before, s->after, from, whom, s->fixed);
 	case LAW_REASON_IDLE:
 		return snprintf(buf, n, "%s %s it did not use was lent out (%s to %s): it used %s",
 				when, s->moved, s->before, s->after, s->usage);
@@ -150,8 +160,12 @@ char *decision_words(const struct history_decision *h, const struct decision_whe
 	int len;
 
 	say(h, &s);
+	if (!peer) /* none, or one that has left since */
+		peer = h->peer == LAW_NO_ENGINE && h->target_bytes > h->before_bytes
+			   ? "what was free"
+			   : "the others";
 	if (moved_bytes(h))
-		len = move_words(h, &s, when->moved, peer ? peer : "the others", buf, size);
+		len = move_words(h, &s, when->moved, peer, buf, size);
 	else
 		len = snprintf(buf, size, "%s at %s: %s; %s in use, stalled %.1f %% of the time",
 			       when->stayed, s.after, why_it_stays(h->reason), s.usage, s.stall);

@@ -48,7 +48,7 @@ static void engine_memory(json_t *o, const struct daemon *d, const struct engine
 	const struct law_sample *s = &d->sample[e->slot];
 	const struct law_decision *dec = &d->decision[e->slot];
 	uint64_t low = e->actual.bytes[CG_LIMIT_LOW], high = e->actual.bytes[CG_LIMIT_HIGH];
-	uint64_t max = e->actual.bytes[CG_LIMIT_MAX], in_force = min_u64(high, max);
+	uint64_t max = e->actual.bytes[CG_LIMIT_MAX], in_force = limits_in_force(&e->actual);
 	bool active = e->status == ENGINE_ACTIVE;
 
 	set(o, "usage_bytes", s->usage_bytes);
@@ -72,8 +72,13 @@ static void engine_memory(json_t *o, const struct daemon *d, const struct engine
 static void engine_rates(json_t *o, const struct daemon *d, const struct engine *e)
 {
 	const struct law_estimate *est = &d->estimate[e->slot];
+	uint64_t left_ns = UINT64_MAX;
 	json_t *causes = json_object();
 
+	if (e->status == ENGINE_ACTIVE)
+		left_ns =
+		    limits_time_to(limits_in_force(&e->actual), d->sample[e->slot].usage_bytes,
+				   est->usage_velocity_bytes_per_s);
 	set(o, "stall_ppm", est->stall_ppm);
 	set(o, "stall_avg_ppm", est->stall_avg_ppm);
 	set(causes, "direct_reclaim", est->stall_cause_ns_per_s[STALL_DIRECT_RECLAIM]);
@@ -91,9 +96,7 @@ static void engine_rates(json_t *o, const struct daemon *d, const struct engine 
 	json_object_set_new(o, "velocity_bytes_per_s",
 			    json_integer((json_int_t)est->usage_velocity_bytes_per_s));
 	json_object_set_new(o, "time_to_ceiling_ms",
-			    est->time_to_ceiling_ns == UINT64_MAX
-				? json_null()
-				: number(est->time_to_ceiling_ns / NS_PER_MS));
+			    left_ns == UINT64_MAX ? json_null() : number(left_ns / NS_PER_MS));
 }
 
 static json_t *wait_of(const uint64_t *bins)

@@ -12,8 +12,9 @@ static int direction(uint64_t before, uint64_t after)
 static bool continues(const struct history_decision *h, enum law_policy policy,
 		      const struct law_decision *d, uint64_t now_ns)
 {
+	/* a gift that was weighed is another thing than one that could not wait */
 	return h->reason == d->reason && h->policy == policy && h->peer == d->peer &&
-	       now_ns - h->at_ns < NS_PER_S &&
+	       (h->gain_ppm == 0) == (d->gain_ppm == 0) && now_ns - h->at_ns < NS_PER_S &&
 	       direction(h->before_bytes, h->target_bytes) ==
 		   direction(d->before_bytes, d->target_bytes);
 }

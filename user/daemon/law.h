@@ -193,14 +193,14 @@ struct law_estimate {
 	uint64_t refaults_per_s, faults_per_s, majfaults_per_s, evictions_per_s;
 	uint64_t refault_cost_ns; /* measured stall per refault, EWMA */
 	int64_t usage_velocity_bytes_per_s; /* signed EWMA of d usage / dt */
-	uint64_t time_to_ceiling_ns; /* until usage meets the limit at this velocity; UINT64_MAX:
+	uint64_t time_to_ceiling_ns; /* until usage meets limit_bytes at this velocity; UINT64_MAX:
 					never */
 	uint64_t
 	    working_set_bytes; /* best guess: usage that is reused + what refaults would need */
 	uint64_t idle_bytes; /* usage that nothing was stalled for lately */
 	uint32_t confidence_ppm; /* in the curve, by the number of samples behind it */
 	bool streaming; /* evicts much, refaults nothing: more memory earns nothing */
-	bool at_limit; /* usage within one step of the limit in force */
+	bool at_limit; /* usage within one step of limit_bytes; published is the limit in force */
 	bool filling; /* usage well below what it was given: gets no more yet */
 
 	/* curve: stall saved per busy second if memory reached through bucket b (see estimate.c) */
@@ -216,10 +216,11 @@ enum law_reason {
 	LAW_REASON_NONE, /* nothing changed: no pressure worth moving memory for */
 	LAW_REASON_START, /* first target */
 	LAW_REASON_GAIN, /* received: stalls here cost more than at the donor */
-	LAW_REASON_DONATE, /* gave: its memory was worth less than the receiver's stall */
+	LAW_REASON_DONATE, /* gave: its memory was worth less than the receiver's stall; or, with no
+			      gain in the decision, the receiver could not wait */
 	LAW_REASON_IDLE, /* gave memory it does not use */
-	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit, and
-			     memory free */
+	LAW_REASON_BURST, /* received at once: unreclaimable demand or usage at the limit; memory
+			     was free or idle, or was taken from the peer */
 	LAW_REASON_STREAM, /* kept small: reads without reuse */
 	LAW_REASON_FLOOR, /* raised to its minimum or to what cannot be reclaimed */
 	LAW_REASON_CEILING, /* scaled down: the sum did not fit */
@@ -253,7 +254,7 @@ struct law_decision {
 	uint64_t before_bytes; /* target of the tick before */
 	enum law_reason reason;
 	uint32_t clamps; /* enum law_clamp */
-	uint32_t peer; /* main donor or receiver, LAW_NO_ENGINE */
+	uint32_t peer; /* main donor, but of idle memory, or receiver; LAW_NO_ENGINE: none */
 	/* stalled time expected to end at the receiver and to begin at the donor, weighted; what
 	   exceeds a stall target counts 64 times */
 	uint32_t gain_ppm, loss_ppm;

@@ -250,9 +250,10 @@ void law_try_donors(const struct plan *p);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);
 /*
- * Takes `pages` for nobody in particular: from the cheapest donors, `except` spared. Returns what
- * it got.
+ * Takes `pages` for engine `to`, which cannot wait until it is weighed what they are worth to it:
+ * from the cheapest donors, with no gain in the decisions and each other as peers. Returns what it
+ * got.
  */
-uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t except);
+uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t to);
 
 #endif

@@ -132,6 +132,22 @@ uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 	return unused_bytes & ~(MIB - 1);
 }
 
+uint64_t limits_in_force(const struct cg_limits *actual)
+{
+	return min_u64(actual->bytes[CG_LIMIT_HIGH], actual->bytes[CG_LIMIT_MAX]);
+}
+
+uint64_t limits_time_to(uint64_t limit_bytes, uint64_t usage_bytes, int64_t bytes_per_s)
+{
+	if (limit_bytes == BYTES_NO_LIMIT)
+		return UINT64_MAX;
+	if (usage_bytes >= limit_bytes)
+		return 0;
+	if (bytes_per_s <= 0)
+		return UINT64_MAX;
+	return mul_div_u64(limit_bytes - usage_bytes, NS_PER_S, (uint64_t)bytes_per_s);
+}
+
 uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes)
 {
 	return sat_sub_u64(sat_sub_u64(ceiling_bytes, reserve_bytes), claims_bytes);

@@ -70,6 +70,12 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
  */
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
 
+/* The lowest limit in force, BYTES_NO_LIMIT where there is none. */
+uint64_t limits_in_force(const struct cg_limits *actual);
+
+/* Until usage that grows at this velocity meets the limit; UINT64_MAX: never. */
+uint64_t limits_time_to(uint64_t limit_bytes, uint64_t usage_bytes, int64_t bytes_per_s);
+
 /* How much more may be handed out now: ceiling - reserve - claims, 0 when nothing. */
 uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes);
 

@@ -225,6 +225,12 @@ static void charge(const struct plan *p)
 	}
 }
 
+/* It says that what it must have is enough. */
+static bool is_content(const struct plan *p, uint32_t i)
+{
+	return p->sample[i].demand.hint == LAW_HINT_MEMORY_CONSTRAINED;
+}
+
 static bool meets_limit(const struct plan *p, uint32_t i)
 {
 	const struct law_estimate *est = &p->estimate[i];
@@ -232,7 +238,7 @@ static bool meets_limit(const struct plan *p, uint32_t i)
 
 	if (!divides(e) || e->moved < 0 || e->before == 0 || est->streaming || e->target >= e->hi)
 		return false;
-	if (!plan_full(p->w, e) || p->sample[i].demand.hint == LAW_HINT_MEMORY_CONSTRAINED)
+	if (!plan_full(p->w, e) || is_content(p, i))
 		return false;
 	return p->sample[i].limit_hits > p->state->engine[i].limit_hits ||
 	       est->evictions_per_s > 0 ||
@@ -246,7 +252,7 @@ static uint64_t grant_of(const struct plan *p, uint32_t i)
 	return law_min(law_max(e->usage / GRANT_PART, 2 * p->w->bucket), e->hi - e->target);
 }
 
-static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
+static uint64_t take_stream(struct plan_engine *e, uint64_t pages, uint32_t to)
 {
 	uint64_t part = law_min(pages, law_less(e->target, e->floor));
 
@@ -255,17 +261,26 @@ static uint64_t take_stream(struct plan_engine *e, uint64_t pages)
 	e->target -= part;
 	e->moved = -1;
 	e->reason = LAW_REASON_STREAM;
+	e->peer = to;
 	return part;
 }
 
-/* What streams hold above their floors earns nothing there. */
-static uint64_t take_streams(const struct plan *p, uint64_t pages)
+/* What streams hold above their floors earns nothing there. To LAW_NO_ENGINE: it is free then. */
+static uint64_t take_streams(const struct plan *p, uint64_t pages, uint32_t to)
 {
-	uint64_t got = 0;
+	struct law_workspace *w = p->w;
+	uint64_t got = 0, most = 0, part;
 
-	for (uint32_t i = 0; i < p->w->n && got < pages; i++)
-		if (p->estimate[i].streaming)
-			got += take_stream(&p->w->engine[i], pages - got);
+	for (uint32_t i = 0; i < w->n && got < pages; i++) {
+		if (!p->estimate[i].streaming)
+			continue;
+		part = take_stream(&w->engine[i], pages - got, to);
+		got += part;
+		if (part > most && to < w->n) {
+			most = part;
+			w->engine[to].peer = i;
+		}
+	}
 	return got;
 }
 
@@ -300,7 +315,7 @@ static void grant_wanted(const struct plan *p)
 		uint64_t ask, got;
 
 		if (!divides(e) || e->moved != 0 || e->before == 0 || wanted <= e->target ||
-		    p->estimate[i].streaming)
+		    p->estimate[i].streaming || is_content(p, i))
 			continue;
 		ask = law_less(e->usage + law_margin(e->target, w->bucket), e->target);
 		ask = law_min(ask, wanted - e->target);
@@ -323,11 +338,13 @@ static void grant_urgent(const struct plan *p)
 	if (!divides(e) || e->target >= e->hi || p->estimate[p->urgent].streaming ||
 	    !plan_full(w, e))
 		return;
+	if (is_content(p, p->urgent) && !e->anon) /* a heap must have it */
+		return;
 	ask = grant_of(p, p->urgent);
 	got = take_free(p, law_min(ask, law_free_pages(w)), p->urgent);
 	got += take_idle(p, ask - got, p->urgent);
 	if (got < ask)
-		got += take_streams(p, ask - got);
+		got += take_streams(p, ask - got, p->urgent);
 	/* a neighbour's cache can be read again, a heap that finds no page is killed */
 	if (got < ask && e->anon)
 		got += law_plan_take(p, ask - got, p->urgent);
@@ -345,7 +362,7 @@ static void refill_burst(const struct plan *p)
 	if (lacking <= w->burst / 2)
 		return;
 	bite -= take_idle(p, bite, LAW_NO_ENGINE);
-	take_streams(p, bite);
+	take_streams(p, bite, LAW_NO_ENGINE);
 }
 
 void law_marginal(const struct plan *p)

@@ -332,12 +332,14 @@ static void perform(const struct plan *p, const struct candidate *c)
 	struct law_workspace *w = p->w;
 	uint32_t to = w->receiver[c->receiver].engine;
 	struct plan_engine *r = &w->engine[to];
-	uint64_t want = law_min(c->buckets * w->bucket, step_pages(p, to));
+	uint64_t want = law_min(c->buckets * w->bucket, r->hi - r->target);
+	uint64_t step = step_pages(p, to);
 	uint64_t room = law_less(law_free_pages(w), w->burst);
 	uint64_t take = assign(p, c, law_less(c->buckets * w->bucket, room));
 	uint64_t got, ratio, most = 0;
+	bool held = step < want;
 
-	want = law_min(want, r->hi - r->target);
+	want = law_min(want, step);
 	got = law_flow(p, LAW_NO_ENGINE, to, law_min(room, want));
 	law_flowed(p, LAW_NO_ENGINE, to, got);
 	ratio = law_ratio_32(want - got, take);
@@ -345,8 +347,10 @@ static void perform(const struct plan *p, const struct candidate *c)
 		struct plan_donor *d = &w->donor[i];
 		uint64_t part = draw(p, d, law_part(d->taken, ratio), to);
 
-		if (part > 0)
+		if (part > 0) {
+			w->engine[d->engine].gain_ppm = ppm_of(c->gain);
 			w->engine[d->engine].loss_ppm = ppm_of(c->loss);
+		}
 		got += part;
 		if (part > most) {
 			most = part;
@@ -358,6 +362,8 @@ static void perform(const struct plan *p, const struct candidate *c)
 		return;
 	r->target += got;
 	r->moved = 1;
+	if (held)
+		r->clamps |= LAW_CLAMP_STEP;
 	r->reason = law_above_target(p, to) ? LAW_REASON_TARGET : LAW_REASON_GAIN;
 	r->gain_ppm = ppm_of(c->gain);
 	r->loss_ppm = ppm_of(c->loss);
@@ -437,21 +443,29 @@ void law_plan_moves(const struct plan *p)
 	remember_moves(p);
 }
 
-uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t except)
+uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t to)
 {
 	struct law_workspace *w = p->w;
-	uint64_t got = 0;
+	uint64_t got = 0, most = 0;
 
-	law_choose_donors(p, except);
+	law_choose_donors(p, to);
+	for (uint32_t d = 0; d < w->donors; d++)
+		w->donor[d].taken = 0;
 	law_collect_offers(w, pages);
 	for (uint32_t i = 0; i < w->offers && got < pages; i++) {
-		uint32_t from = w->donor[w->offer[i].donor].engine;
+		struct plan_donor *donor = &w->donor[w->offer[i].donor];
+		struct plan_engine *from = &w->engine[donor->engine];
 		uint64_t use = law_min(w->offer[i].pages, pages - got);
 
-		w->engine[from].target -= use;
-		w->engine[from].moved = -1;
-		w->engine[from].reason = LAW_REASON_DONATE;
-		w->engine[from].peer = except;
+		from->target -= use;
+		from->moved = -1;
+		from->reason = LAW_REASON_DONATE;
+		from->peer = to;
+		donor->taken += use;
+		if (donor->taken > most) {
+			most = donor->taken;
+			w->engine[to].peer = donor->engine;
+		}
 		got += use;
 	}
 	return got;

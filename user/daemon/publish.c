@@ -10,11 +10,6 @@
 #include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
-static uint64_t limit_in_force(const struct engine *e)
-{
-	return min_u64(e->actual.bytes[CG_LIMIT_HIGH], e->actual.bytes[CG_LIMIT_MAX]);
-}
-
 /*
  * Clean page cache is not pressure: a file engine that fills its budget is healthy until it
  * stalls. So utilisation is what cannot be dropped, against what the engine may have.
@@ -23,8 +18,8 @@ static uint32_t utilisation_ppm(const struct daemon *d, const struct engine *e)
 {
 	const struct law_sample *s = &d->sample[e->slot];
 	uint64_t held = s->anon_bytes + s->shmem_bytes + s->kernel_bytes + s->dirty_bytes;
-	uint64_t budget =
-	    min_u64(limit_in_force(e), max_u64(d->decision[e->slot].target_bytes, LAW_PAGE_BYTES));
+	uint64_t budget = min_u64(limits_in_force(&e->actual),
+				  max_u64(d->decision[e->slot].target_bytes, LAW_PAGE_BYTES));
 
 	if (!(s->valid & LAW_VALID_KINDS))
 		held = s->usage_bytes;
@@ -49,7 +44,6 @@ static void slot_rates(const struct law_estimate *est, struct page_slot_values *
 	v->stall_ppm = est->stall_ppm;
 	v->stall_avg_ppm = est->stall_avg_ppm;
 	v->velocity_bytes_per_s = est->usage_velocity_bytes_per_s;
-	v->time_to_ceiling_ns = est->time_to_ceiling_ns;
 	v->refaults_per_s = est->refaults_per_s;
 	v->faults_per_s = est->faults_per_s;
 	v->majfaults_per_s = est->majfaults_per_s;
@@ -74,7 +68,7 @@ static void slot_pressure(const struct engine *e, struct page_slot_values *v)
 static void slot_limits(const struct daemon *d, struct engine *e, struct page_slot_values *v)
 {
 	const struct law_decision *dec = &d->decision[e->slot];
-	uint64_t limit = limit_in_force(e);
+	uint64_t limit = limits_in_force(&e->actual);
 
 	v->target_bytes = dec->target_bytes;
 	/* During a transfer the kernel still holds the old limit: never promise more than it. */
@@ -84,6 +78,8 @@ static void slot_limits(const struct daemon *d, struct engine *e, struct page_sl
 	v->low_bytes = e->actual.bytes[CG_LIMIT_LOW];
 	v->high_bytes = e->actual.bytes[CG_LIMIT_HIGH];
 	v->hard_bytes = e->actual.bytes[CG_LIMIT_MAX];
+	/* Of the kernel's limit: what the estimate knows is the target, which may be far below. */
+	v->time_to_ceiling_ns = limits_time_to(limit, v->usage_bytes, v->velocity_bytes_per_s);
 	v->headroom_bytes = sat_sub_u64(min_u64(limit, d->ceiling_bytes), v->usage_bytes);
 	v->release_bytes = e->release_bytes;
 	v->release_by_ns = e->release_deadline_ns;
@@ -108,6 +104,15 @@ static void log_move(const struct daemon *d, const struct engine *e)
 		 (unsigned long long)d->sample[e->slot].usage_bytes, est->stall_avg_ppm,
 		 (unsigned long long)est->refaults_per_s, dec->gain_ppm, dec->loss_ppm,
 		 dec->clamps);
+}
+
+/* Within one step of the law. */
+static bool touches_limit(const struct engine *e, const struct law_estimate *est,
+			  uint64_t usage_bytes)
+{
+	uint64_t limit = limits_in_force(&e->actual);
+
+	return limit != BYTES_NO_LIMIT && sat_sub_u64(limit, usage_bytes) <= est->bucket_bytes;
 }
 
 static void publish_engine(struct daemon *d, struct engine *e, uint64_t now_ns)
@@ -137,7 +142,7 @@ static void publish_engine(struct daemon *d, struct engine *e, uint64_t now_ns)
 	v.score_ppm = e->level.score_ppm;
 	v.flags = (engine_mode(e) != LIMITS_HARD ? 0u : BARO_SLOT_FLAG_HARD) |
 		  (dec->stream ? BARO_SLOT_FLAG_STREAM : 0u) |
-		  (est->at_limit ? BARO_SLOT_FLAG_AT_LIMIT : 0u);
+		  (touches_limit(e, est, s->usage_bytes) ? BARO_SLOT_FLAG_AT_LIMIT : 0u);
 	v.reason = dec->reason;
 	v.clamps = dec->clamps;
 	page_writer_update(d->page, e->slot, &v, now_ns);
