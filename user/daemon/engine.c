@@ -195,10 +195,12 @@ static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 		d->state_dirty = true;
 	}
 	held = e->actual.bytes[e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX];
+	if (held == BYTES_NO_LIMIT) /* just made, or not got round to: nothing to go on with */
+		held = 0;
 	/* It may have been a backstop, which says nothing about the target. */
-	if (e->held_by_parent && cg_node_usage(e->node, &usage) == 0)
+	if (held && e->held_by_parent && cg_node_usage(e->node, &usage) == 0)
 		held = min_u64(held, sat_add_u64(usage, max_u64(usage / 4, 8 * MIB)));
-	if (ours && held && held != BYTES_NO_LIMIT) {
+	if (ours && held) {
 		ls->target_bytes = held;
 		log_info("engine=%s event=adopted target=%llu", e->name, (unsigned long long)held);
 	} else if (e->conf->initial_bytes) {
