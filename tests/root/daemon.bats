@@ -456,3 +456,68 @@ targets_fit() {
 	while [ "$SECONDS" -lt "$end" ]; do bounded; done
 	tell y stop
 }
+
+# bats test_tags=guest
+@test "when somebody raises the parent's limit the engines' limits hold the ceiling, until it is back" {
+	two_engines
+	fresh_file "$dir/data" 300
+	start_daemon
+	start_hog h a
+	start_hog r b
+	tell h anon 40
+	tell r loop "$dir/data"
+	steered_by_parent() { [ "$(engine a .mode)" != hard ]; }
+	wait_for 5 steered_by_parent
+	set_limit_of "$parent" $((1024 * 1048576))
+	held_by_limits() {
+		local a b
+		[ "$(query '[.engines[].mode] | unique | join(" ")')" = hard ] || return 1
+		a=$(limit_of "$parent/a") b=$(limit_of "$parent/b")
+		case $a$b in *max*) return 1 ;; esac
+		[ $((a + b)) -le $((256 * 1048576)) ]
+	}
+	wait_for 10 held_by_limits
+	for _ in $(seq 10); do
+		tell h anon 8
+		sleep 0.2
+		[ "$(usage_of "$parent")" -le $((256 * 1048576)) ]
+	done
+	[ "$(limit_of "$parent")" = $((1024 * 1048576)) ]
+	[ "$(grep -c event=ceiling_ "$log")" = 1 ]
+	cli doctor | tr -s ' \n' ' ' | grep -q "somebody else raised the parent's limit"
+	tell r stop
+	set_limit_of "$parent" $((256 * 1048576))
+	wait_for 5 steered_by_parent
+	grep -q event=ceiling_held "$log"
+	! cli doctor | grep -q "the parent's limit"
+	set_limit_of "$parent" $((1024 * 1048576))
+	wait_for 10 held_by_limits
+	kill -HUP "$daemon_pid"
+	wait_for 5 steered_by_parent
+	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+	kill -0 "$hog_h"
+}
+
+# bats test_tags=guest
+@test "a parent's own limit that is lower than the ceiling is the ceiling, after a reload and a crash too" {
+	mkdir -p "$memory/$parent"
+	set_limit_of "$parent" $((128 * 1048576))
+	two_engines
+	start_daemon
+	is_respected() { [ "$(query .ceiling_bytes)" = $((128 * 1048576)) ] && [ "$(limit_of "$parent")" = $((128 * 1048576)) ]; }
+	wait_for 5 is_respected
+	kill -HUP "$daemon_pid"
+	reloaded() { grep -q event=reloaded "$log"; }
+	wait_for 5 reloaded
+	is_respected
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null || true
+	start_daemon
+	is_respected
+	set_limit_of "$parent" $((64 * 1048576))
+	is_lower() { [ "$(query .ceiling_bytes)" = $((64 * 1048576)) ]; }
+	wait_for 5 is_lower
+	cli doctor | tr -s ' \n' ' ' | grep -q 'below the configured ceiling'
+	stop_daemon
+	[ "$(limit_of "$parent")" = $((64 * 1048576)) ]
+}

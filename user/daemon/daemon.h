@@ -103,7 +103,7 @@ struct daemon {
 	struct cg_node *parent; /* common parent, NULL when it could not be made */
 	struct engine_origin parent_origin;
 	bool parent_ceiling; /* the parent's limit is the ceiling */
-	bool parent_manual; /* somebody else holds the parent lower: respected */
+	bool parent_manual; /* somebody else set its limit, lower or higher: respected */
 	uint64_t ceiling_bytes; /* in force: config's, or the parent's foreign limit when lower */
 	enum rung rung;
 

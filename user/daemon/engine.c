@@ -145,7 +145,7 @@ static void choose_mode(struct daemon *d, struct engine *e)
 	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
 		log_warn("engine=%s event=soft_unavailable detail=\"%s\"", e->name,
 			 d->abilities->has_low
-			     ? "its cgroup is not below the parent that holds the ceiling"
+			     ? "its cgroup is not below a parent that holds the ceiling"
 			     : "this hierarchy has no memory.low");
 }
 
