@@ -252,6 +252,39 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "a reload without an engine puts back the limit its cgroup had, also a lower one" {
+	mkdir -p "$memory/$parent/svc"
+	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	set_limit_of "$parent/svc" $((128 * 1048576))
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine other]
+		[engine svc]
+		cgroup = $parent/svc
+		limit = hard
+		min = 160M
+	CONF
+	start_daemon
+	raised() { [ "$(limit_of "$parent/svc")" -ge $((160 * 1048576)) ]; }
+	wait_for 5 raised
+	sed 's/^\[engine svc\]/[engine renamed]/' "$conf" >"$conf.renamed"
+	sed -i '/^\[engine svc\]/,$d' "$conf"
+	kill -HUP "$daemon_pid"
+	is_back() { [ "$(limit_of "$parent/svc")" = $((128 * 1048576)) ]; }
+	wait_for 5 is_back
+	[ "$(query '.engines | length')" = 1 ]
+	# and what another engine finds there is what there was
+	mv "$conf.renamed" "$conf"
+	kill -HUP "$daemon_pid"
+	wait_for 5 raised
+	sed -i 's/^\[engine renamed\]/[engine again]/' "$conf"
+	kill -HUP "$daemon_pid"
+	is_there() { [ "$(engine again .state)" = active ] && raised; }
+	wait_for 5 is_there
+	stop_daemon
+	is_back
+}
+
+# bats test_tags=guest
 @test "anonymous memory is never squeezed below what it is: it grows to half the ceiling alive" {
 	two_engines
 	start_daemon

@@ -44,6 +44,10 @@ int actuator_bind(struct actuator *a, uint32_t slot, struct cg_node *node,
 		  const struct cg_limits *actual);
 /* Forgets the slot; the node is closed as soon as no thread uses it. Does not wait. */
 void actuator_unbind(struct actuator *a, uint32_t slot);
+/* The same, but what is to be lowered still is, and what could not be is said in the log. */
+void actuator_retire(struct actuator *a, uint32_t slot);
+/* Whether that is still under way in this cgroup: its limits are not what they will be. */
+bool actuator_is_retiring(struct actuator *a, uint64_t cgroup_id);
 
 /* Brings a limit down to `bytes` in bites, soon. Replaces an earlier wish for the same limit. */
 int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes);

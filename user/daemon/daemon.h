@@ -176,7 +176,8 @@ struct engine *engine_find(struct daemon *d, const char *name);
 void engines_refresh_law(struct daemon *d);
 void engine_follow_settings(struct daemon *d, struct engine *e);
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found);
-void engines_restore(struct daemon *d);
+/* finish: what is being lowered still is, to the limits that were there before. */
+void engine_deactivate(struct daemon *d, struct engine *e, bool finish);
 uint64_t engine_id_of(const struct engine *e);
 
 /* "barostat" is above "barostat/pg", not above "barostat2/pg"; "" is above everything. */
@@ -194,6 +195,10 @@ static inline enum limits_mode engine_mode(const struct engine *e)
 }
 
 bool engine_is_made_by_us(const struct daemon *d, const struct engine *e);
+
+/* -- leaving (leave.c) -- */
+void engine_leave(struct daemon *d, struct engine *e);
+void engines_restore(struct daemon *d);
 
 /* -- the common parent (parent.c) -- */
 int parent_open(struct daemon *d);

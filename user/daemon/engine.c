@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Engines come and go: their cgroups are made or found, adopted after a crash, watched for
- * strangers' writes, and put back as they were when the daemon leaves in an orderly way.
+ * strangers' writes. How they are put back as they were is in leave.c.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -17,10 +17,9 @@
 #include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
-#define PSI_TRIGGERS_MAX   256
-#define PSI_THRESHOLD_US   25000
-#define PSI_WINDOW_US      500000
-#define RESTORE_TIMEOUT_NS (3 * NS_PER_S)
+#define PSI_TRIGGERS_MAX 256
+#define PSI_THRESHOLD_US 25000
+#define PSI_WINDOW_US    500000
 
 struct engine *engine_find(struct daemon *d, const char *name)
 {
@@ -217,7 +216,10 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	r = cg_node_open(d->backend, e->conf->cgroup, &node);
 	if (r < 0)
 		return r;
-	r = cg_node_limits(node, &e->actual);
+	/* What another engine found here is still being put back. */
+	r = actuator_is_retiring(d->actuator, cg_node_id(node)) ? -EAGAIN : 0;
+	if (r == 0)
+		r = cg_node_limits(node, &e->actual);
 	if (r == 0)
 		r = actuator_bind(d->actuator, e->slot, node, &e->actual);
 	if (r < 0) {
@@ -265,6 +267,8 @@ static const char *waiting_reason(int r)
 	case -EOPNOTSUPP: /* v2: the cgroup is there, its memory files are not */
 		return "it has no memory controller: its parent's cgroup.subtree_control lacks "
 		       "+memory";
+	case -EAGAIN:
+		return "its limits are still being put back";
 	default:
 		return strerror(-r);
 	}
@@ -297,7 +301,7 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 		 waiting_reason(r));
 }
 
-static void deactivate(struct daemon *d, struct engine *e)
+void engine_deactivate(struct daemon *d, struct engine *e, bool finish)
 {
 	if (e->psi_fd >= 0) {
 		epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, e->psi_fd, NULL);
@@ -306,7 +310,11 @@ static void deactivate(struct daemon *d, struct engine *e)
 	}
 	demand_drop(d->demand, e->slot);
 	sensors_remove(d->sensors, e->slot);
-	actuator_unbind(d->actuator, e->slot); /* closes the node */
+	if (finish)
+		actuator_retire(d->actuator, e->slot);
+	else
+		actuator_unbind(d->actuator, e->slot);
+	/* which has the node now, and closes it */
 	e->node = NULL;
 	e->status = ENGINE_WAITING;
 	e->manual = false;
@@ -320,7 +328,7 @@ void engine_lost(struct daemon *d, struct engine *e)
 	if (e->status != ENGINE_ACTIVE)
 		return;
 	log_info("engine=%s event=gone cgroup=%s", e->name, e->conf->cgroup);
-	deactivate(d, e);
+	engine_deactivate(d, e, false);
 	e->origin = (struct engine_origin){ .known = false };
 	e->said_waiting = true; /* it has just been said */
 	d->state_dirty = true;
@@ -339,61 +347,6 @@ void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which,
 		 "hands off until reload\"",
 		 e->name, names[which], units_format_size(found, a, sizeof(a)),
 		 units_format_size(e->wanted.bytes[which], b, sizeof(b)));
-}
-
-/* ---- leaving --------------------------------------------------------------------------------- */
-
-static void restore_limits(struct daemon *d, struct engine *e)
-{
-	static const enum cg_limit order[] = { CG_LIMIT_MIN, CG_LIMIT_LOW, CG_LIMIT_MAX,
-					       CG_LIMIT_HIGH };
-
-	/* A stranger's limits are not ours to undo. */
-	if (!e->origin.known || e->manual || d->dry_run)
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-		enum cg_limit w = order[i];
-		uint64_t back = e->origin.limits.bytes[w], actual;
-
-		if (back == e->actual.bytes[w])
-			continue;
-		if (back > e->actual.bytes[w] || w < CG_LIMIT_HIGH)
-			actuator_raise(d->actuator, e->slot, w, back, &actual);
-		else
-			actuator_lower(d->actuator, e->slot, w, back);
-	}
-}
-
-static void delete_created(struct daemon *d, const struct engine *e)
-{
-	int r;
-
-	if (!e->origin.created || d->dry_run)
-		return;
-	r = cg_delete(d->backend, e->conf->cgroup);
-	if (r == -EBUSY)
-		log_info("engine=%s event=cgroup_kept reason=\"processes are still in it\"",
-			 e->name);
-	else if (r < 0 && r != -ENOENT)
-		log_warn("engine=%s event=cgroup_kept error=\"%s\", ignoring", e->name,
-			 strerror(-r));
-}
-
-void engines_restore(struct daemon *d)
-{
-	for_each_engine (d, e)
-		if (e->status == ENGINE_ACTIVE)
-			restore_limits(d, e);
-	if (!actuator_settle(d->actuator, RESTORE_TIMEOUT_NS))
-		log_warn("event=restore_incomplete detail=\"a limit below usage could not be put "
-			 "back in time\", ignoring");
-	for_each_engine (d, e) {
-		if (e->status != ENGINE_ACTIVE)
-			continue;
-		deactivate(d, e);
-		delete_created(d, e);
-	}
-	parent_restore(d);
 }
 
 /* ---- configuration to slots ------------------------------------------------------------------ */
@@ -426,11 +379,7 @@ static struct engine *free_slot(struct daemon *d)
 
 static void drop_engine(struct daemon *d, struct engine *e)
 {
-	if (e->status == ENGINE_ACTIVE) {
-		restore_limits(d, e);
-		deactivate(d, e);
-		delete_created(d, e);
-	}
+	engine_leave(d, e);
 	log_info("engine=%s event=removed", e->name);
 	page_writer_free(d->page, e->slot);
 	e->status = ENGINE_FREE;
