@@ -26,8 +26,8 @@ struct actuator;
 
 struct actuator_result {
 	bool busy; /* a thread is at it, or it waits for one */
-	int error; /* of a lowering since actuator_result() was last called: 0, or -EBUSY when the
-		      kernel could not free enough */
+	int error; /* of a lowering since actuator_result() was last called: 0, -EBUSY when the
+		      kernel could not free enough, or why it could not be written at all */
 	enum cg_limit refused; /* which one, with an error */
 	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
 	bool touched[CG_LIMIT_COUNT]; /* since actuator_result() was last called */

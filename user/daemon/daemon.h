@@ -16,6 +16,7 @@
 
 #include "cgroup/cgroup.h"
 #include "user/common/cleanup.h"
+#include "user/daemon/backoff.h"
 #include "user/daemon/config.h"
 #include "user/daemon/cost.h"
 #include "user/daemon/history.h"
@@ -50,6 +51,11 @@ struct engine_origin {
 	struct cg_limits limits;
 };
 
+/* Writes that the kernel refused for another reason than that nothing came free. */
+struct engine_failing {
+	struct backoff lower[CG_LIMIT_COUNT], set[CG_LIMIT_COUNT];
+};
+
 struct engine {
 	enum engine_status status;
 	const struct config_engine *conf; /* owned by daemon.config */
@@ -81,6 +87,7 @@ struct engine {
 	struct level_state level;
 	struct freeze_watch freeze;
 	uint64_t learned_floor_bytes, learned_until_ns; /* a limit write was refused here (EBUSY) */
+	struct engine_failing failing;
 	uint64_t grant_epoch, granted_bytes;
 	uint64_t release_bytes, release_deadline_ns;
 	uint64_t urgent_ns; /* last early tick */

@@ -232,6 +232,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->said_waiting = false;
 	e->heap = false;
 	e->locked_bytes = 0;
+	memset(&e->failing, 0, sizeof(e->failing));
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
 	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));
@@ -337,7 +338,6 @@ void engine_lost(struct daemon *d, struct engine *e)
 
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found)
 {
-	static const char *const names[] = { "min", "low", "high", "max" };
 	char a[16], b[16];
 
 	if (e->manual)
@@ -345,7 +345,7 @@ void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which,
 	e->manual = true;
 	log_warn("engine=%s event=manual limit=%s found=%s ours=%s detail=\"somebody else set it: "
 		 "hands off until reload\"",
-		 e->name, names[which], units_format_size(found, a, sizeof(a)),
+		 e->name, limits_name(which), units_format_size(found, a, sizeof(a)),
 		 units_format_size(e->wanted.bytes[which], b, sizeof(b)));
 }
 
@@ -410,6 +410,7 @@ int engines_apply_config(struct daemon *d)
 		if (i >= 0 && !strcmp(c->engine[i].cgroup, e->conf->cgroup)) {
 			e->conf = &c->engine[i];
 			e->manual = false; /* a reload takes engines back from manual */
+			memset(&e->failing, 0, sizeof(e->failing));
 			resolve_user(e);
 			engine_follow_settings(d, e);
 		} else {
