@@ -38,6 +38,19 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "how the target of an engine is held is said when it is taken up" {
+	two_engines
+	sed -i 's/^\[engine b\]/&\nlimit = hard/' "$conf"
+	start_daemon
+	if [ "$hierarchy" = v2 ]; then
+		grep -q 'engine=a event=active .*mode=soft' "$log"
+	else
+		grep -q 'engine=a event=active .*mode=below_parent' "$log"
+	fi
+	grep -q 'engine=b event=active .*mode=hard' "$log"
+}
+
+# bats test_tags=guest
 @test "what status says is what the kernel holds" {
 	two_engines
 	start_daemon

@@ -208,6 +208,13 @@ static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 	e->wanted = e->actual;
 }
 
+/* Whether a target under the parent's ceiling is a limit or has a backstop above it shows only once
+ * it is known what the engine holds; it may change. */
+static const char *mode_word(const struct engine *e)
+{
+	return e->soft ? "soft" : e->held_by_parent ? "below_parent" : "hard";
+}
+
 static int activate(struct daemon *d, struct engine *e, bool created, uint64_t now_ns)
 {
 	struct cg_node *node;
@@ -250,7 +257,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->files_due_ns = e->moved_ns = e->strained_ns = e->pressure_ns = 0;
 	tell_page(d, e);
 	log_info("engine=%s event=active cgroup=%s id=%llu mode=%s created=%d", e->name,
-		 e->conf->cgroup, (unsigned long long)cg_node_id(node), e->soft ? "soft" : "hard",
+		 e->conf->cgroup, (unsigned long long)cg_node_id(node), mode_word(e),
 		 e->origin.created);
 	return 0;
 }
