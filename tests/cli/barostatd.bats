@@ -238,3 +238,41 @@ teardown() {
 	wait_for 20 engine_is rocks .state active
 	[ -d "$tree/barostat/rocks" ]
 }
+
+# lines PATTERN: of the log
+lines() {
+	grep -c "$1" "$scratch/log" || true
+}
+
+@test "a limit that cannot be written is said, less and less often, and teaches no floor" {
+	write_conf <<-CONF
+		[engine a]
+		limit = hard
+		[engine b]
+		limit = hard
+	CONF
+	start
+	wait_for 20 engine_is a .state active
+	hold 100
+	set_limit() { [ "$(engine a .limit_bytes)" -gt $((200 << 20)) ]; }
+	wait_for 20 set_limit
+	chmod a-w "$tree/barostat/a/memory.max"
+	ask set a max=200M
+	wait_for 20 logged 'engine=a event=shrink_failed limit=max .*error="Permission denied"'
+	sleep 2.5 # tries after 1 and 3 s
+	[ "$(lines event=shrink_failed)" -le 3 ]
+	! logged event=shrink_refused
+	chmod u+w "$tree/barostat/a/memory.max"
+	lowered() { [ "$(engine a .limit_bytes)" -le $((200 << 20)) ]; }
+	wait_for 20 lowered
+	# the other way
+	chmod a-w "$tree/barostat/a/memory.max"
+	ask set a max=600M
+	ask set a min=500M
+	wait_for 20 logged 'engine=a event=limit_failed limit=max .*error="Permission denied"'
+	sleep 2.5
+	[ "$(lines event=limit_failed)" -le 3 ]
+	chmod u+w "$tree/barostat/a/memory.max"
+	raised() { [ "$(engine a .limit_bytes)" -ge $((500 << 20)) ]; }
+	wait_for 20 raised
+}

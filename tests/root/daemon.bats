@@ -38,6 +38,19 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "how the target of an engine is held is said when it is taken up" {
+	two_engines
+	sed -i 's/^\[engine b\]/&\nlimit = hard/' "$conf"
+	start_daemon
+	if [ "$hierarchy" = v2 ]; then
+		grep -q 'engine=a event=active .*mode=soft' "$log"
+	else
+		grep -q 'engine=a event=active .*mode=below_parent' "$log"
+	fi
+	grep -q 'engine=b event=active .*mode=hard' "$log"
+}
+
+# bats test_tags=guest
 @test "what status says is what the kernel holds" {
 	two_engines
 	start_daemon
@@ -81,8 +94,24 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "the first target is what initial= says, or the engine's share, in cgroups just made too" {
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine a]
+		initial = 100M
+		[engine b]
+	CONF
+	start_daemon
+	[ "$(engine a .target_bytes)" = $((100 * 1048576)) ]
+	[ "$(engine b .target_bytes)" -ge $((64 * 1048576)) ]
+	cli explain b | tr -s ' \n' ' ' | grep -q 'it started with [0-9.]*M, its share'
+	! grep -q event=adopted "$log"
+}
+
+# bats test_tags=guest
 @test "after kill -9 limits stay safe, and a restart adopts them and still knows what to restore" {
 	two_engines
+	# where soft is no protection, an engine without cache has a backstop, which is no target
+	[ "$hierarchy" = v2 ] || sed -i 's/^\[engine a\]/&\nlimit = hard/' "$conf"
 	start_daemon
 	wait_for 5 targets_fit
 	local target
@@ -98,6 +127,25 @@ targets_fit() {
 	[ "$(engine a .target_bytes)" = "$target" ]
 	stop_daemon
 	[ ! -d "$memory/$parent" ]
+}
+
+@test "after kill -9 a restart goes on with a heap from what it uses, whatever its backstop" {
+	[ "$hierarchy" = hybrid ] || skip "here its target is its protection"
+	two_engines
+	start_daemon
+	start_hog h a
+	tell h anon 40
+	is_backstop() { [ "$(engine a .mode)" = backstop ] && [ "$(limit_of "$parent/a")" -gt $((200 * 1048576)) ]; }
+	wait_for 5 is_backstop
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null || true
+	: >"$log"
+	start_daemon
+	local target
+	target=$(sed -n 's/.*engine=a event=adopted target=//p' "$log")
+	[ "$target" -ge $((40 * 1048576)) ]
+	[ "$target" -le $((60 * 1048576)) ]
+	kill -0 "$hog_h"
 }
 
 # bats test_tags=guest
@@ -217,6 +265,39 @@ targets_fit() {
 }
 
 # bats test_tags=guest
+@test "a reload without an engine puts back the limit its cgroup had, also a lower one" {
+	mkdir -p "$memory/$parent/svc"
+	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	set_limit_of "$parent/svc" $((128 * 1048576))
+	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
+		[engine other]
+		[engine svc]
+		cgroup = $parent/svc
+		limit = hard
+		min = 160M
+	CONF
+	start_daemon
+	raised() { [ "$(limit_of "$parent/svc")" -ge $((160 * 1048576)) ]; }
+	wait_for 5 raised
+	sed 's/^\[engine svc\]/[engine renamed]/' "$conf" >"$conf.renamed"
+	sed -i '/^\[engine svc\]/,$d' "$conf"
+	kill -HUP "$daemon_pid"
+	is_back() { [ "$(limit_of "$parent/svc")" = $((128 * 1048576)) ]; }
+	wait_for 5 is_back
+	[ "$(query '.engines | length')" = 1 ]
+	# and what another engine finds there is what there was
+	mv "$conf.renamed" "$conf"
+	kill -HUP "$daemon_pid"
+	wait_for 5 raised
+	sed -i 's/^\[engine renamed\]/[engine again]/' "$conf"
+	kill -HUP "$daemon_pid"
+	is_there() { [ "$(engine again .state)" = active ] && raised; }
+	wait_for 5 is_there
+	stop_daemon
+	is_back
+}
+
+# bats test_tags=guest
 @test "anonymous memory is never squeezed below what it is: it grows to half the ceiling alive" {
 	two_engines
 	start_daemon
@@ -271,7 +352,8 @@ targets_fit() {
 	wait_for 40 grown
 	tell r stop
 	cli explain a
-	cli explain a | grep -q got
+	# got by the law, or lent beside its first target
+	cli explain a | tr -s ' \n' ' ' | grep -Eq 'got|the [0-9.]+M that nobody uses'
 	# and how long its tasks waited, where a sensor says so
 	[ "$(query .rung)" = files ] || cli explain a | grep -E '(waits|  ) +[a-z_]+ [0-9.kM]+ x, half within [0-9.]+[num]?s'
 }
@@ -419,4 +501,69 @@ targets_fit() {
 	end=$((SECONDS + 4))
 	while [ "$SECONDS" -lt "$end" ]; do bounded; done
 	tell y stop
+}
+
+# bats test_tags=guest
+@test "when somebody raises the parent's limit the engines' limits hold the ceiling, until it is back" {
+	two_engines
+	fresh_file "$dir/data" 300
+	start_daemon
+	start_hog h a
+	start_hog r b
+	tell h anon 40
+	tell r loop "$dir/data"
+	steered_by_parent() { [ "$(engine a .mode)" != hard ]; }
+	wait_for 5 steered_by_parent
+	set_limit_of "$parent" $((1024 * 1048576))
+	held_by_limits() {
+		local a b
+		[ "$(query '[.engines[].mode] | unique | join(" ")')" = hard ] || return 1
+		a=$(limit_of "$parent/a") b=$(limit_of "$parent/b")
+		case $a$b in *max*) return 1 ;; esac
+		[ $((a + b)) -le $((256 * 1048576)) ]
+	}
+	wait_for 10 held_by_limits
+	for _ in $(seq 10); do
+		tell h anon 8
+		sleep 0.2
+		[ "$(usage_of "$parent")" -le $((256 * 1048576)) ]
+	done
+	[ "$(limit_of "$parent")" = $((1024 * 1048576)) ]
+	[ "$(grep -c event=ceiling_ "$log")" = 1 ]
+	cli doctor | tr -s ' \n' ' ' | grep -q "somebody else raised the parent's limit"
+	tell r stop
+	set_limit_of "$parent" $((256 * 1048576))
+	wait_for 5 steered_by_parent
+	grep -q event=ceiling_held "$log"
+	! cli doctor | grep -q "the parent's limit"
+	set_limit_of "$parent" $((1024 * 1048576))
+	wait_for 10 held_by_limits
+	kill -HUP "$daemon_pid"
+	wait_for 5 steered_by_parent
+	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+	kill -0 "$hog_h"
+}
+
+# bats test_tags=guest
+@test "a parent's own limit that is lower than the ceiling is the ceiling, after a reload and a crash too" {
+	mkdir -p "$memory/$parent"
+	set_limit_of "$parent" $((128 * 1048576))
+	two_engines
+	start_daemon
+	is_respected() { [ "$(query .ceiling_bytes)" = $((128 * 1048576)) ] && [ "$(limit_of "$parent")" = $((128 * 1048576)) ]; }
+	wait_for 5 is_respected
+	kill -HUP "$daemon_pid"
+	reloaded() { grep -q event=reloaded "$log"; }
+	wait_for 5 reloaded
+	is_respected
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null || true
+	start_daemon
+	is_respected
+	set_limit_of "$parent" $((64 * 1048576))
+	is_lower() { [ "$(query .ceiling_bytes)" = $((64 * 1048576)) ]; }
+	wait_for 5 is_lower
+	cli doctor | tr -s ' \n' ' ' | grep -q 'below the configured ceiling'
+	stop_daemon
+	[ "$(limit_of "$parent")" = $((64 * 1048576)) ]
 }

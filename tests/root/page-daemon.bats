@@ -77,7 +77,7 @@ page_agrees() {
 	pids+=("$watcher")
 	wait_for 20 watched "budget [1-9]"
 	before=$(lines)
-	cli set a min=48M # what it is given while at rest is less
+	cli set a min=160M # its share is less
 	wait_for 20 more_lines_than "$before"
 }
 

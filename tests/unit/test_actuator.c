@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -208,10 +209,81 @@ static void an_engine_may_leave_in_the_middle(void **state)
 	for (uint32_t i = 0; i < ENGINES; i++) {
 		set_usage(i, 0);
 		actuator_lower(actuator, i, CG_LIMIT_MAX, MIB);
-		actuator_unbind(actuator, i);
+		if (i % 2)
+			actuator_unbind(actuator, i);
+		else
+			actuator_retire(actuator, i);
 		actuator_unbind(actuator, i);
 	}
 	assert_true(actuator_settle(actuator, 5 * NS_PER_S));
+}
+
+/* A lowering of engine 0 whose thread stays inside its write until ret_fd is closed. */
+static void lower_and_hold(uint64_t bytes, int *ret_fd)
+{
+	char path[128];
+	struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
+
+	snprintf(path, sizeof(path), "%s/e0/memory.max", root);
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(*ret_fd >= 0);
+	assert_int_equal(flock(*ret_fd, LOCK_EX), 0);
+	assert_int_equal(actuator_lower(actuator, 0, CG_LIMIT_MAX, bytes), 0);
+	nanosleep(&moment, NULL);
+	assert_true(result_of(0).busy);
+}
+
+static void what_is_put_back_is_finished_after_its_engine_has_left(void **state)
+{
+	struct cg_node *node;
+	uint64_t id;
+	int fd;
+
+	assert_int_equal(cg_node_open(backend, "e0", &node), 0);
+	id = cg_node_id(node);
+	cg_node_close(node);
+	set_usage(0, 0);
+	put("e0/memory.max", "268435456\n");
+	actuator_found(actuator, 0, CG_LIMIT_MAX, 256 * MIB);
+	lower_and_hold(128 * MIB, &fd);
+	assert_false(actuator_is_retiring(actuator, id));
+	actuator_retire(actuator, 0);
+	actuator_retire(actuator, 0);
+	assert_true(actuator_is_retiring(actuator, id));
+	assert_false(actuator_settle(actuator, 20 * NS_PER_MS));
+	close(fd);
+	assert_true(actuator_settle(actuator, 5 * NS_PER_S));
+	assert_int_equal(get(0, "memory.max"), 128 * MIB);
+	assert_false(actuator_is_retiring(actuator, id));
+}
+
+static void what_is_given_up_with_its_engine_is_not(void **state)
+{
+	int fd;
+
+	set_usage(0, 0);
+	put("e0/memory.max", "268435456\n");
+	actuator_found(actuator, 0, CG_LIMIT_MAX, 256 * MIB);
+	lower_and_hold(128 * MIB, &fd);
+	actuator_unbind(actuator, 0);
+	assert_true(actuator_settle(actuator, 5 * NS_PER_S)); /* interrupted */
+	close(fd);
+	assert_int_equal(get(0, "memory.max"), 256 * MIB);
+}
+
+static void closing_does_not_wait_for_what_an_engine_has_left_behind(void **state)
+{
+	uint64_t before_ns;
+	int fd;
+
+	set_usage(0, 0);
+	lower_and_hold(128 * MIB, &fd);
+	actuator_retire(actuator, 0);
+	before_ns = clock_now_ns();
+	actuator_close(actuator);
+	assert_true(clock_now_ns() - before_ns < 5 * NS_PER_S);
+	close(fd);
+	actuator = NULL;
 }
 
 int main(void)
@@ -229,6 +301,12 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_engine_may_leave_in_the_middle, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+		    what_is_put_back_is_finished_after_its_engine_has_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_given_up_with_its_engine_is_not, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+		    closing_does_not_wait_for_what_an_engine_has_left_behind, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

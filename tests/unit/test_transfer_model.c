@@ -342,6 +342,16 @@ int cg_node_raise_limit(struct cg_node *n, enum cg_limit which, uint64_t bytes,
 	return kernel_set_limit(n, which, CG_FILE_RAISE, bytes, ret_actual);
 }
 
+uint64_t cg_node_id(const struct cg_node *n)
+{
+	return 1;
+}
+
+const char *cg_node_path(const struct cg_node *n)
+{
+	return "model";
+}
+
 void cg_node_close(struct cg_node *n)
 {
 }
@@ -368,6 +378,7 @@ static void daemon_start(void)
 	memset(decisions, 0, sizeof(decisions));
 	host = (struct daemon){ .engine = engines,
 				.slots_used = shape->engines,
+				.abilities = &backend.abilities,
 				.law_engine = law_engines,
 				.sample = samples,
 				.estimate = estimates,

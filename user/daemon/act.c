@@ -23,9 +23,27 @@
 static void take_result(struct daemon *d, struct engine *e, struct actuator_result *ret)
 {
 	actuator_result(d->actuator, e->slot, ret);
-	for (int w = 0; w < CG_LIMIT_COUNT; w++)
-		if (ret->touched[w])
-			e->actual.bytes[w] = ret->actual[w];
+	for (int w = 0; w < CG_LIMIT_COUNT; w++) {
+		if (!ret->touched[w])
+			continue;
+		e->actual.bytes[w] = ret->actual[w];
+		e->failing.lower[w] = (struct backoff){ 0 };
+	}
+}
+
+/* `b` says when it is tried again: what fails is neither tried nor said in every tick. */
+static void failed(struct daemon *d, struct engine *e, struct backoff *b, const char *what,
+		   enum cg_limit which, int r, uint64_t now_ns)
+{
+	if (r == -ENODEV || r == -ENOENT) {
+		engine_lost(d, e);
+		return;
+	}
+	backoff_failed(b, r, now_ns);
+	log_warn("engine=%s event=%s_failed limit=%s wanted=%llu error=\"%s\" again_s=%llu, "
+		 "ignoring",
+		 e->name, what, limits_name(which), (unsigned long long)e->wanted.bytes[which],
+		 strerror(-r), (unsigned long long)(b->wait_ns / NS_PER_S));
 }
 
 static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
@@ -35,8 +53,9 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 	take_result(d, e, &result);
 	if (result.busy || !result.error)
 		return;
-	if (result.error == -ENODEV || result.error == -ENOENT) {
-		engine_lost(d, e);
+	if (result.error != -EBUSY) {
+		failed(d, e, &e->failing.lower[result.refused], "shrink", result.refused,
+		       result.error, now_ns);
 		return;
 	}
 	if (now_ns >= e->learned_until_ns) {
@@ -135,25 +154,23 @@ static void plan(struct daemon *d, struct engine *e, uint64_t floors_bytes, uint
 	limits_want(&in, &e->wanted);
 }
 
-static void failed(struct daemon *d, struct engine *e, const char *what, int r)
-{
-	if (r == -ENODEV || r == -ENOENT)
-		engine_lost(d, e);
-	else if (r < 0)
-		log_limited(LOG_LEVEL_WARN, "engine=%s event=%s_failed error=\"%s\", ignoring",
-			    e->name, what, strerror(-r));
-}
-
 /* Sets one limit now, without reclaim: protection in either direction, limits upwards. */
-static void set_now(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t bytes)
+static void set_now(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t bytes,
+		    uint64_t now_ns)
 {
+	struct backoff *b = &e->failing.set[which];
 	uint64_t actual;
-	int r = actuator_raise(d->actuator, e->slot, which, bytes, &actual);
+	int r;
 
-	if (r == 0)
-		e->actual.bytes[which] = actual;
-	else
-		failed(d, e, "limit", r);
+	if (backoff_holds(b, now_ns))
+		return;
+	r = actuator_raise(d->actuator, e->slot, which, bytes, &actual);
+	if (r < 0) {
+		failed(d, e, b, "limit", which, r, now_ns);
+		return;
+	}
+	e->actual.bytes[which] = actual;
+	*b = (struct backoff){ 0 };
 }
 
 static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
@@ -166,20 +183,23 @@ static void shrink(struct daemon *d, struct engine *e, uint64_t now_ns)
 	/* Protection down first: what is no longer protected can be reclaimed. */
 	for (int w = CG_LIMIT_MIN; w <= CG_LIMIT_LOW; w++)
 		if (e->wanted.bytes[w] < e->actual.bytes[w])
-			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w], now_ns);
 	for (size_t i = 0; i < ARRAY_SIZE(slow) && e->status == ENGINE_ACTIVE; i++) {
 		enum cg_limit w = slow[i];
+		int r;
 
 		if (e->wanted.bytes[w] >= e->actual.bytes[w]) {
 			actuator_withdraw(d->actuator, e->slot, w);
 			continue;
 		}
-		if (now_ns < e->learned_until_ns)
+		if (now_ns < e->learned_until_ns || backoff_holds(&e->failing.lower[w], now_ns))
 			continue;
 		/* The protection could not be written: the limit stays above it. */
 		if (e->soft && e->wanted.bytes[w] < e->actual.bytes[CG_LIMIT_LOW])
 			continue;
-		failed(d, e, "shrink", actuator_lower(d->actuator, e->slot, w, e->wanted.bytes[w]));
+		r = actuator_lower(d->actuator, e->slot, w, e->wanted.bytes[w]);
+		if (r < 0)
+			failed(d, e, &e->failing.lower[w], "shrink", w, r, now_ns);
 	}
 }
 
@@ -191,7 +211,7 @@ static uint64_t engine_claim(const struct daemon *d, const struct engine *e)
 }
 
 /* `room` is what the others leave of the ceiling; returns what is left of it. */
-static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
+static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room, uint64_t now_ns)
 {
 	enum cg_limit key = e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX;
 	uint64_t want = e->wanted.bytes[key], have = e->actual.bytes[key];
@@ -201,7 +221,7 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	/* Limits first, then protection: low <= high <= max at every instant. */
 	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
 		if ((e->soft || w == CG_LIMIT_HIGH) && e->wanted.bytes[w] > e->actual.bytes[w])
-			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w], now_ns);
 	/* As they are, not as they were to be: a write may have failed. */
 	if (e->soft)
 		want = min_u64(
@@ -209,7 +229,7 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	if (e->status != ENGINE_ACTIVE || want <= have)
 		return room;
 	if (engine_mode(e) == LIMITS_BACKSTOP) { /* held by the parent: it takes no room */
-		set_now(d, e, key, want);
+		set_now(d, e, key, want, now_ns);
 		return room;
 	}
 	held = engine_claim(d, e);
@@ -218,11 +238,12 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	want = min_u64(want, sat_add_u64(held + grant, lent));
 	if (want <= have)
 		return room;
-	set_now(d, e, key, want);
+	set_now(d, e, key, want, now_ns);
 	if (e->soft && e->status == ENGINE_ACTIVE &&
 	    e->wanted.bytes[CG_LIMIT_MIN] > e->actual.bytes[CG_LIMIT_MIN])
 		set_now(d, e, CG_LIMIT_MIN,
-			min_u64(e->wanted.bytes[CG_LIMIT_MIN], e->actual.bytes[CG_LIMIT_LOW]));
+			min_u64(e->wanted.bytes[CG_LIMIT_MIN], e->actual.bytes[CG_LIMIT_LOW]),
+			now_ns);
 	return room - grant;
 }
 
@@ -351,6 +372,6 @@ void act_all(struct daemon *d, uint64_t now_ns)
 		struct engine *e = &d->engine[(first + i) % n];
 
 		if (steered(e))
-			room = grow(d, e, room);
+			room = grow(d, e, room, now_ns);
 	}
 }

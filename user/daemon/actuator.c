@@ -29,15 +29,18 @@ struct job {
 	uint64_t
 	    raises[CG_LIMIT_COUNT]; /* how often raised: tells a stale reading from a fresh one */
 	pthread_t thread; /* when running */
+	struct job *next_orphan; /* its slot has been forgotten, but there is work left in it */
+	bool orphan;
 	struct actuator_result result;
 };
 
-/* A node whose engine is gone while a thread is still inside the kernel with it. */
 struct actuator {
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	struct job **job; /* by slot; allocated at bind, so that an orphan can outlive its slot */
 	struct job **queue; /* ring */
+	struct job *orphans;
+	uint32_t slots, orphan_count;
 	uint32_t capacity, queue_head, queued, threads, waiting, running;
 	pthread_t thread[ACTUATOR_THREADS_MAX];
 	enum cg_kind kind;
@@ -55,6 +58,18 @@ static void job_free(struct job *j)
 {
 	cg_node_close(j->node);
 	free(j);
+}
+
+/* With the lock held. */
+static void orphan_free(struct actuator *a, struct job *j)
+{
+	struct job **at = &a->orphans;
+
+	while (*at != j)
+		at = &(*at)->next_orphan;
+	*at = j->next_orphan;
+	a->orphan_count--;
+	job_free(j);
 }
 
 static bool job_has_work(const struct job *j)
@@ -147,6 +162,17 @@ static void repair(struct actuator *a, struct job *j, enum cg_limit which)
 	}
 }
 
+/* Nobody asks for the result of an orphan. */
+static void tell_unfinished(const struct job *j)
+{
+	int r = j->result.error;
+
+	if (r < 0 && r != -ENODEV && r != -ENOENT)
+		log_warn("event=restore_incomplete cgroup=%s wanted=%llu error=\"%s\", ignoring",
+			 cg_node_path(j->node), (unsigned long long)j->target[j->result.refused],
+			 strerror(-r));
+}
+
 static void run_job(struct actuator *a, struct job *j)
 {
 	j->state = JOB_RUNNING;
@@ -162,10 +188,11 @@ static void run_job(struct actuator *a, struct job *j)
 	}
 	a->running--;
 	j->state = JOB_IDLE;
-	if (!j->result.busy) /* unbound meanwhile: nobody else knows of it */
-		job_free(j);
-	else
-		j->result.busy = false;
+	j->result.busy = false;
+	if (j->orphan) { /* nobody else knows of it */
+		tell_unfinished(j);
+		orphan_free(a, j);
+	}
 }
 
 static void *worker(void *arg)
@@ -225,7 +252,7 @@ int actuator_open(uint32_t capacity, enum cg_kind kind, int wake_fd, struct actu
 	if (!a)
 		return -ENOMEM;
 	a->job = calloc(capacity, sizeof(struct job *));
-	/* Orphans may still stand in the queue beside their successors. */
+	/* Orphans, no more than there are slots, may stand in the queue beside their successors. */
 	a->queue = calloc(2 * (size_t)capacity, sizeof(struct job *));
 	if (!a->job || !a->queue) {
 		free((void *)a->job);
@@ -236,6 +263,7 @@ int actuator_open(uint32_t capacity, enum cg_kind kind, int wake_fd, struct actu
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->work, NULL);
 	pthread_cond_init(&a->idle, NULL);
+	a->slots = capacity;
 	a->capacity = 2 * capacity;
 	a->kind = kind;
 	a->bite_bytes = kind == CG_KIND_HYBRID ? ACTUATOR_BITE_V1_BYTES : ACTUATOR_BITE_BYTES;
@@ -245,26 +273,30 @@ int actuator_open(uint32_t capacity, enum cg_kind kind, int wake_fd, struct actu
 	return 0;
 }
 
+static void interrupt(const struct job *j)
+{
+	if (j->state == JOB_RUNNING)
+		pthread_kill(j->thread, INTERRUPT_SIGNAL);
+}
+
 void actuator_close(struct actuator *a)
 {
-	uint32_t slots;
-
 	if (!a)
 		return;
-	slots = a->capacity / 2;
 	pthread_mutex_lock(&a->lock);
 	a->stop = true;
-	for (uint32_t i = 0; i < slots; i++)
-		if (a->job[i] && a->job[i]->state == JOB_RUNNING)
-			pthread_kill(a->job[i]->thread, INTERRUPT_SIGNAL);
+	for (uint32_t i = 0; i < a->slots; i++)
+		if (a->job[i])
+			interrupt(a->job[i]);
+	for (const struct job *j = a->orphans; j; j = j->next_orphan)
+		interrupt(j);
 	pthread_cond_broadcast(&a->work);
 	pthread_mutex_unlock(&a->lock);
 	for (uint32_t i = 0; i < a->threads; i++)
 		pthread_join(a->thread[i], NULL);
-	for (; a->queued; a->queued--, a->queue_head = (a->queue_head + 1) % a->capacity)
-		if (!a->queue[a->queue_head]->result.busy)
-			job_free(a->queue[a->queue_head]);
-	for (uint32_t i = 0; i < slots; i++)
+	while (a->orphans)
+		orphan_free(a, a->orphans);
+	for (uint32_t i = 0; i < a->slots; i++)
 		if (a->job[i])
 			job_free(a->job[i]);
 	pthread_cond_destroy(&a->work);
@@ -288,7 +320,21 @@ int actuator_bind(struct actuator *a, uint32_t slot, struct cg_node *node,
 	return 0;
 }
 
-void actuator_unbind(struct actuator *a, uint32_t slot)
+/* With the lock held. */
+static void dequeue(struct actuator *a, const struct job *j)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < a->queued; i++) {
+		struct job *other = a->queue[(a->queue_head + i) % a->capacity];
+
+		if (other != j)
+			a->queue[(a->queue_head + kept++) % a->capacity] = other;
+	}
+	a->queued = kept;
+}
+
+static void forget(struct actuator *a, uint32_t slot, bool finish)
 {
 	struct job *j = a->job[slot];
 
@@ -296,17 +342,45 @@ void actuator_unbind(struct actuator *a, uint32_t slot)
 		return;
 	a->job[slot] = NULL;
 	pthread_mutex_lock(&a->lock);
-	memset(j->lowering, 0, sizeof(j->lowering));
-	memset(j->verify, 0, sizeof(j->verify));
-	if (j->state == JOB_IDLE) {
-		pthread_mutex_unlock(&a->lock);
-		job_free(j);
-		return;
+	if (!finish || a->orphan_count >= a->slots) {
+		memset(j->lowering, 0, sizeof(j->lowering));
+		memset(j->verify, 0, sizeof(j->verify));
+		interrupt(j);
+		if (j->state == JOB_QUEUED) {
+			dequeue(a, j);
+			j->state = JOB_IDLE;
+		}
 	}
-	j->result.busy = false; /* marks the orphan: run_job() frees it */
-	if (j->state == JOB_RUNNING)
-		pthread_kill(j->thread, INTERRUPT_SIGNAL);
+	if (j->state == JOB_IDLE) {
+		job_free(j);
+	} else { /* run_job() frees it */
+		j->orphan = true;
+		j->next_orphan = a->orphans;
+		a->orphans = j;
+		a->orphan_count++;
+	}
 	pthread_mutex_unlock(&a->lock);
+}
+
+void actuator_unbind(struct actuator *a, uint32_t slot)
+{
+	forget(a, slot, false);
+}
+
+void actuator_retire(struct actuator *a, uint32_t slot)
+{
+	forget(a, slot, true);
+}
+
+bool actuator_is_retiring(struct actuator *a, uint64_t cgroup_id)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&a->lock);
+	for (const struct job *j = a->orphans; j && !found; j = j->next_orphan)
+		found = cg_node_id(j->node) == cgroup_id;
+	pthread_mutex_unlock(&a->lock);
+	return found;
 }
 
 int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes)

@@ -26,8 +26,8 @@ struct actuator;
 
 struct actuator_result {
 	bool busy; /* a thread is at it, or it waits for one */
-	int error; /* of a lowering since actuator_result() was last called: 0, or -EBUSY when the
-		      kernel could not free enough */
+	int error; /* of a lowering since actuator_result() was last called: 0, -EBUSY when the
+		      kernel could not free enough, or why it could not be written at all */
 	enum cg_limit refused; /* which one, with an error */
 	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
 	bool touched[CG_LIMIT_COUNT]; /* since actuator_result() was last called */
@@ -44,6 +44,10 @@ int actuator_bind(struct actuator *a, uint32_t slot, struct cg_node *node,
 		  const struct cg_limits *actual);
 /* Forgets the slot; the node is closed as soon as no thread uses it. Does not wait. */
 void actuator_unbind(struct actuator *a, uint32_t slot);
+/* The same, but what is to be lowered still is, and what could not be is said in the log. */
+void actuator_retire(struct actuator *a, uint32_t slot);
+/* Whether that is still under way in this cgroup: its limits are not what they will be. */
+bool actuator_is_retiring(struct actuator *a, uint64_t cgroup_id);
 
 /* Brings a limit down to `bytes` in bites, soon. Replaces an earlier wish for the same limit. */
 int actuator_lower(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes);

@@ -16,6 +16,7 @@
 
 #include "cgroup/cgroup.h"
 #include "user/common/cleanup.h"
+#include "user/daemon/backoff.h"
 #include "user/daemon/config.h"
 #include "user/daemon/cost.h"
 #include "user/daemon/history.h"
@@ -50,6 +51,11 @@ struct engine_origin {
 	struct cg_limits limits;
 };
 
+/* Writes that the kernel refused for another reason than that nothing came free. */
+struct engine_failing {
+	struct backoff lower[CG_LIMIT_COUNT], set[CG_LIMIT_COUNT];
+};
+
 struct engine {
 	enum engine_status status;
 	const struct config_engine *conf; /* owned by daemon.config */
@@ -81,6 +87,7 @@ struct engine {
 	struct level_state level;
 	struct freeze_watch freeze;
 	uint64_t learned_floor_bytes, learned_until_ns; /* a limit write was refused here (EBUSY) */
+	struct engine_failing failing;
 	uint64_t grant_epoch, granted_bytes;
 	uint64_t release_bytes, release_deadline_ns;
 	uint64_t urgent_ns; /* last early tick */
@@ -103,7 +110,7 @@ struct daemon {
 	struct cg_node *parent; /* common parent, NULL when it could not be made */
 	struct engine_origin parent_origin;
 	bool parent_ceiling; /* the parent's limit is the ceiling */
-	bool parent_manual; /* somebody else holds the parent lower: respected */
+	bool parent_manual; /* somebody else set its limit, lower or higher: respected */
 	uint64_t ceiling_bytes; /* in force: config's, or the parent's foreign limit when lower */
 	enum rung rung;
 
@@ -176,7 +183,8 @@ struct engine *engine_find(struct daemon *d, const char *name);
 void engines_refresh_law(struct daemon *d);
 void engine_follow_settings(struct daemon *d, struct engine *e);
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found);
-void engines_restore(struct daemon *d);
+/* finish: what is being lowered still is, to the limits that were there before. */
+void engine_deactivate(struct daemon *d, struct engine *e, bool finish);
 uint64_t engine_id_of(const struct engine *e);
 
 /* "barostat" is above "barostat/pg", not above "barostat2/pg"; "" is above everything. */
@@ -194,6 +202,10 @@ static inline enum limits_mode engine_mode(const struct engine *e)
 }
 
 bool engine_is_made_by_us(const struct daemon *d, const struct engine *e);
+
+/* -- leaving (leave.c) -- */
+void engine_leave(struct daemon *d, struct engine *e);
+void engines_restore(struct daemon *d);
 
 /* -- the common parent (parent.c) -- */
 int parent_open(struct daemon *d);

@@ -69,6 +69,32 @@ static void check_pressure(json_t *checks, const struct daemon *d)
 		check(checks, "psi", "ok", "per-cgroup pressure totals and fast triggers", "");
 }
 
+static bool is_below_parent(const struct daemon *d, const struct engine *e)
+{
+	return d->parent && engine_path_is_below(e->conf->cgroup, cg_node_path(d->parent));
+}
+
+static void check_ceiling(json_t *checks, const struct daemon *d)
+{
+	if (!d->parent)
+		return;
+	if (!d->parent_ceiling && d->parent_manual)
+		check(checks, "ceiling", "degraded",
+		      "somebody else raised the parent's limit: only the sum of limits holds the "
+		      "ceiling",
+		      "set the parent's limit to the ceiling, or let barostatd do it by a reload");
+	else if (!d->parent_ceiling)
+		check(
+		    checks, "ceiling", "degraded",
+		    "the parent's limit could not be set: only the sum of limits holds the ceiling",
+		    "free memory in the parent, or raise the ceiling");
+	else if (d->parent_manual)
+		check(checks, "ceiling", "degraded",
+		      "the parent's limit is somebody else's and below the configured ceiling: it "
+		      "is the ceiling in force",
+		      "raise the parent's limit, or lower the ceiling");
+}
+
 static void check_layout(json_t *checks, const struct daemon *d)
 {
 	uint32_t outside = 0, waiting = 0, manual = 0, active = 0;
@@ -79,7 +105,7 @@ static void check_layout(json_t *checks, const struct daemon *d)
 		waiting += e->status == ENGINE_WAITING;
 		manual += e->manual;
 		outside += e->status == ENGINE_ACTIVE && !e->soft && d->abilities->has_low &&
-			   e->conf->limit == CONFIG_LIMIT_SOFT;
+			   e->conf->limit == CONFIG_LIMIT_SOFT && !is_below_parent(d, e);
 	}
 	snprintf(detail, sizeof(detail), "%u active, %u waiting for their cgroup, %u manual",
 		 active, waiting, manual);
@@ -93,11 +119,7 @@ static void check_layout(json_t *checks, const struct daemon *d)
 		check(checks, "layout", "degraded", detail,
 		      "put them into one slice and name it with parent =");
 	}
-	if (d->parent && !d->parent_ceiling)
-		check(
-		    checks, "ceiling", "degraded",
-		    "the parent's limit could not be set: only the sum of limits holds the ceiling",
-		    "free memory in the parent, or raise the ceiling");
+	check_ceiling(checks, d);
 }
 
 static const char *variant_name(enum sensor_variant v)

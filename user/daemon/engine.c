@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Engines come and go: their cgroups are made or found, adopted after a crash, watched for
- * strangers' writes, and put back as they were when the daemon leaves in an orderly way.
+ * strangers' writes. How they are put back as they were is in leave.c.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -17,10 +17,9 @@
 #include "user/daemon/page_writer.h"
 #include "user/daemon/sensors.h"
 
-#define PSI_TRIGGERS_MAX   256
-#define PSI_THRESHOLD_US   25000
-#define PSI_WINDOW_US      500000
-#define RESTORE_TIMEOUT_NS (3 * NS_PER_S)
+#define PSI_TRIGGERS_MAX 256
+#define PSI_THRESHOLD_US 25000
+#define PSI_WINDOW_US    500000
 
 struct engine *engine_find(struct daemon *d, const char *name)
 {
@@ -145,7 +144,7 @@ static void choose_mode(struct daemon *d, struct engine *e)
 	if (!can && e->conf->limit_given && e->conf->limit == CONFIG_LIMIT_SOFT)
 		log_warn("engine=%s event=soft_unavailable detail=\"%s\"", e->name,
 			 d->abilities->has_low
-			     ? "its cgroup is not below the parent that holds the ceiling"
+			     ? "its cgroup is not below a parent that holds the ceiling"
 			     : "this hierarchy has no memory.low");
 }
 
@@ -195,16 +194,25 @@ static void adopt_limits(struct daemon *d, struct engine *e, bool created)
 		d->state_dirty = true;
 	}
 	held = e->actual.bytes[e->soft ? CG_LIMIT_LOW : CG_LIMIT_MAX];
+	if (held == BYTES_NO_LIMIT) /* just made, or not got round to: nothing to go on with */
+		held = 0;
 	/* It may have been a backstop, which says nothing about the target. */
-	if (e->held_by_parent && cg_node_usage(e->node, &usage) == 0)
+	if (held && e->held_by_parent && cg_node_usage(e->node, &usage) == 0)
 		held = min_u64(held, sat_add_u64(usage, max_u64(usage / 4, 8 * MIB)));
-	if (ours && held && held != BYTES_NO_LIMIT) {
+	if (ours && held) {
 		ls->target_bytes = held;
 		log_info("engine=%s event=adopted target=%llu", e->name, (unsigned long long)held);
 	} else if (e->conf->initial_bytes) {
 		ls->target_bytes = e->conf->initial_bytes;
 	}
 	e->wanted = e->actual;
+}
+
+/* Whether a target under the parent's ceiling is a limit or has a backstop above it shows only once
+ * it is known what the engine holds; it may change. */
+static const char *mode_word(const struct engine *e)
+{
+	return e->soft ? "soft" : e->held_by_parent ? "below_parent" : "hard";
 }
 
 static int activate(struct daemon *d, struct engine *e, bool created, uint64_t now_ns)
@@ -215,7 +223,10 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	r = cg_node_open(d->backend, e->conf->cgroup, &node);
 	if (r < 0)
 		return r;
-	r = cg_node_limits(node, &e->actual);
+	/* What another engine found here is still being put back. */
+	r = actuator_is_retiring(d->actuator, cg_node_id(node)) ? -EAGAIN : 0;
+	if (r == 0)
+		r = cg_node_limits(node, &e->actual);
 	if (r == 0)
 		r = actuator_bind(d->actuator, e->slot, node, &e->actual);
 	if (r < 0) {
@@ -228,6 +239,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->said_waiting = false;
 	e->heap = false;
 	e->locked_bytes = 0;
+	memset(&e->failing, 0, sizeof(e->failing));
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
 	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));
@@ -245,7 +257,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	e->files_due_ns = e->moved_ns = e->strained_ns = e->pressure_ns = 0;
 	tell_page(d, e);
 	log_info("engine=%s event=active cgroup=%s id=%llu mode=%s created=%d", e->name,
-		 e->conf->cgroup, (unsigned long long)cg_node_id(node), e->soft ? "soft" : "hard",
+		 e->conf->cgroup, (unsigned long long)cg_node_id(node), mode_word(e),
 		 e->origin.created);
 	return 0;
 }
@@ -263,6 +275,8 @@ static const char *waiting_reason(int r)
 	case -EOPNOTSUPP: /* v2: the cgroup is there, its memory files are not */
 		return "it has no memory controller: its parent's cgroup.subtree_control lacks "
 		       "+memory";
+	case -EAGAIN:
+		return "its limits are still being put back";
 	default:
 		return strerror(-r);
 	}
@@ -295,7 +309,7 @@ void engine_try_activate(struct daemon *d, struct engine *e, uint64_t now_ns)
 		 waiting_reason(r));
 }
 
-static void deactivate(struct daemon *d, struct engine *e)
+void engine_deactivate(struct daemon *d, struct engine *e, bool finish)
 {
 	if (e->psi_fd >= 0) {
 		epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, e->psi_fd, NULL);
@@ -304,7 +318,11 @@ static void deactivate(struct daemon *d, struct engine *e)
 	}
 	demand_drop(d->demand, e->slot);
 	sensors_remove(d->sensors, e->slot);
-	actuator_unbind(d->actuator, e->slot); /* closes the node */
+	if (finish)
+		actuator_retire(d->actuator, e->slot);
+	else
+		actuator_unbind(d->actuator, e->slot);
+	/* which has the node now, and closes it */
 	e->node = NULL;
 	e->status = ENGINE_WAITING;
 	e->manual = false;
@@ -318,7 +336,7 @@ void engine_lost(struct daemon *d, struct engine *e)
 	if (e->status != ENGINE_ACTIVE)
 		return;
 	log_info("engine=%s event=gone cgroup=%s", e->name, e->conf->cgroup);
-	deactivate(d, e);
+	engine_deactivate(d, e, false);
 	e->origin = (struct engine_origin){ .known = false };
 	e->said_waiting = true; /* it has just been said */
 	d->state_dirty = true;
@@ -327,7 +345,6 @@ void engine_lost(struct daemon *d, struct engine *e)
 
 void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which, uint64_t found)
 {
-	static const char *const names[] = { "min", "low", "high", "max" };
 	char a[16], b[16];
 
 	if (e->manual)
@@ -335,63 +352,8 @@ void engine_mark_manual(struct daemon *d, struct engine *e, enum cg_limit which,
 	e->manual = true;
 	log_warn("engine=%s event=manual limit=%s found=%s ours=%s detail=\"somebody else set it: "
 		 "hands off until reload\"",
-		 e->name, names[which], units_format_size(found, a, sizeof(a)),
+		 e->name, limits_name(which), units_format_size(found, a, sizeof(a)),
 		 units_format_size(e->wanted.bytes[which], b, sizeof(b)));
-}
-
-/* ---- leaving --------------------------------------------------------------------------------- */
-
-static void restore_limits(struct daemon *d, struct engine *e)
-{
-	static const enum cg_limit order[] = { CG_LIMIT_MIN, CG_LIMIT_LOW, CG_LIMIT_MAX,
-					       CG_LIMIT_HIGH };
-
-	/* A stranger's limits are not ours to undo. */
-	if (!e->origin.known || e->manual || d->dry_run)
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-		enum cg_limit w = order[i];
-		uint64_t back = e->origin.limits.bytes[w], actual;
-
-		if (back == e->actual.bytes[w])
-			continue;
-		if (back > e->actual.bytes[w] || w < CG_LIMIT_HIGH)
-			actuator_raise(d->actuator, e->slot, w, back, &actual);
-		else
-			actuator_lower(d->actuator, e->slot, w, back);
-	}
-}
-
-static void delete_created(struct daemon *d, const struct engine *e)
-{
-	int r;
-
-	if (!e->origin.created || d->dry_run)
-		return;
-	r = cg_delete(d->backend, e->conf->cgroup);
-	if (r == -EBUSY)
-		log_info("engine=%s event=cgroup_kept reason=\"processes are still in it\"",
-			 e->name);
-	else if (r < 0 && r != -ENOENT)
-		log_warn("engine=%s event=cgroup_kept error=\"%s\", ignoring", e->name,
-			 strerror(-r));
-}
-
-void engines_restore(struct daemon *d)
-{
-	for_each_engine (d, e)
-		if (e->status == ENGINE_ACTIVE)
-			restore_limits(d, e);
-	if (!actuator_settle(d->actuator, RESTORE_TIMEOUT_NS))
-		log_warn("event=restore_incomplete detail=\"a limit below usage could not be put "
-			 "back in time\", ignoring");
-	for_each_engine (d, e) {
-		if (e->status != ENGINE_ACTIVE)
-			continue;
-		deactivate(d, e);
-		delete_created(d, e);
-	}
-	parent_restore(d);
 }
 
 /* ---- configuration to slots ------------------------------------------------------------------ */
@@ -424,11 +386,7 @@ static struct engine *free_slot(struct daemon *d)
 
 static void drop_engine(struct daemon *d, struct engine *e)
 {
-	if (e->status == ENGINE_ACTIVE) {
-		restore_limits(d, e);
-		deactivate(d, e);
-		delete_created(d, e);
-	}
+	engine_leave(d, e);
 	log_info("engine=%s event=removed", e->name);
 	page_writer_free(d->page, e->slot);
 	e->status = ENGINE_FREE;
@@ -459,6 +417,7 @@ int engines_apply_config(struct daemon *d)
 		if (i >= 0 && !strcmp(c->engine[i].cgroup, e->conf->cgroup)) {
 			e->conf = &c->engine[i];
 			e->manual = false; /* a reload takes engines back from manual */
+			memset(&e->failing, 0, sizeof(e->failing));
 			resolve_user(e);
 			engine_follow_settings(d, e);
 		} else {

@@ -13,6 +13,13 @@
 #define LEND_NS         (2 * NS_PER_S)
 #define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
 
+const char *limits_name(enum cg_limit which)
+{
+	static const char *const names[CG_LIMIT_COUNT] = { "min", "low", "high", "max" };
+
+	return names[which];
+}
+
 static uint64_t page_down(uint64_t bytes)
 {
 	return bytes == BYTES_NO_LIMIT ? bytes : bytes & ~(LAW_PAGE_BYTES - 1);

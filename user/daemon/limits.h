@@ -27,6 +27,9 @@ uint64_t limits_headroom(uint64_t unreclaimable_bytes);
 
 enum limits_mode { LIMITS_HARD, LIMITS_SOFT, LIMITS_BACKSTOP };
 
+/* "min", "low", "high", "max" */
+const char *limits_name(enum cg_limit which);
+
 struct limits_input {
 	enum limits_mode mode;
 	bool stream; /* the law caps it at its target */

@@ -30,9 +30,22 @@ static int parent_make_room(struct daemon *d, uint64_t ceiling_bytes)
 	return 0;
 }
 
+/* Where the parent's limit does not hold the ceiling, the sum of the engines' must. */
+static void parent_holds(struct daemon *d, bool holds)
+{
+	bool before = d->parent_ceiling;
+
+	d->parent_ceiling = holds;
+	if (holds == before)
+		return;
+	for_each_engine (d, e)
+		if (e->status == ENGINE_ACTIVE)
+			engine_follow_settings(d, e);
+}
+
 static void parent_set_ceiling(struct daemon *d)
 {
-	uint64_t ceiling = d->config->ceiling_bytes, actual;
+	uint64_t ceiling = d->config->ceiling_bytes, goal, actual;
 	struct cg_limits now;
 	char a[16], b[16];
 	int r;
@@ -49,29 +62,26 @@ static void parent_set_ceiling(struct daemon *d)
 							   .cgroup_id = cg_node_id(d->parent),
 							   .limits = now };
 		d->state_dirty = true;
-		if (now.bytes[CG_LIMIT_MAX] < ceiling) {
-			d->parent_manual = true;
-			d->ceiling_bytes = now.bytes[CG_LIMIT_MAX];
-			log_warn("event=ceiling_lowered parent=%s limit=%s config=%s detail=\"the "
-				 "parent's own limit is respected\"",
-				 cg_node_path(d->parent),
-				 units_format_size(now.bytes[CG_LIMIT_MAX], a, sizeof(a)),
-				 units_format_size(ceiling, b, sizeof(b)));
-			d->parent_ceiling = true;
-			return;
-		}
 	}
-	r = 0;
-	if (d->abilities->kind == CG_KIND_V2)
-		r = parent_make_room(d, ceiling);
-	if (r == 0 && now.bytes[CG_LIMIT_MAX] != ceiling)
-		r = cg_node_set_limit(d->parent, CG_LIMIT_MAX, ceiling, &actual);
-	d->parent_ceiling = r == 0;
+	/* Its own limit from before us, where it is lower: by restarts and reloads, too. */
+	goal = min_u64(
+	    ceiling, max_u64(now.bytes[CG_LIMIT_MAX], d->parent_origin.limits.bytes[CG_LIMIT_MAX]));
+	d->parent_manual = goal < ceiling;
+	d->ceiling_bytes = goal;
+	units_format_size(goal, a, sizeof(a));
+	if (d->parent_manual)
+		log_warn("event=ceiling_lowered parent=%s limit=%s config=%s detail=\"the "
+			 "parent's own limit is respected\"",
+			 cg_node_path(d->parent), a, units_format_size(ceiling, b, sizeof(b)));
+	if (d->abilities->kind == CG_KIND_V2 && now.bytes[CG_LIMIT_MAX] > goal)
+		r = parent_make_room(d, goal);
+	if (r == 0 && now.bytes[CG_LIMIT_MAX] != goal)
+		r = cg_node_set_limit(d->parent, CG_LIMIT_MAX, goal, &actual);
+	parent_holds(d, r == 0);
 	if (r < 0)
 		log_warn("event=ceiling_not_set parent=%s ceiling=%s error=\"%s\" detail=\"usage "
 			 "below it cannot be brought under the ceiling: targets are hard limits\"",
-			 cg_node_path(d->parent), units_format_size(ceiling, a, sizeof(a)),
-			 strerror(-r));
+			 cg_node_path(d->parent), a, strerror(-r));
 }
 
 int parent_open(struct daemon *d)
@@ -102,25 +112,36 @@ int parent_open(struct daemon *d)
 	return 0;
 }
 
-/* Somebody else moved the parent's limit: a lower one is the ceiling from now on. */
+/*
+ * Somebody else moved the parent's limit, and it is left where it is. A lower one is the ceiling
+ * from now on; a higher one does not hold the ceiling, so that the engines' limits do.
+ */
 void parent_verify(struct daemon *d)
 {
 	struct cg_limits now;
 	uint64_t ceiling = d->config->ceiling_bytes, limit;
-	char a[16];
+	char a[16], b[16];
 
-	if (!d->parent || !d->parent_ceiling || cg_node_limits(d->parent, &now) < 0)
+	if (!d->parent || d->dry_run || cg_node_limits(d->parent, &now) < 0)
 		return;
 	limit = now.bytes[CG_LIMIT_MAX];
-	if (limit == d->ceiling_bytes)
+	if (min_u64(limit, ceiling) == d->ceiling_bytes && (limit <= ceiling) == d->parent_ceiling)
 		return;
-	if (d->dry_run)
-		return;
-	d->parent_manual = true;
+	units_format_size(limit, a, sizeof(a));
+	units_format_size(ceiling, b, sizeof(b));
+	if (limit > ceiling)
+		log_warn("event=ceiling_not_held parent=%s limit=%s ceiling=%s detail=\"somebody "
+			 "else raised it: targets are hard limits until it is back, or a reload\"",
+			 cg_node_path(d->parent), a, b);
+	else if (limit < ceiling)
+		log_warn("event=ceiling_changed parent=%s limit=%s detail=\"somebody else set it: "
+			 "the lower of it and the configured ceiling holds\"",
+			 cg_node_path(d->parent), a);
+	else
+		log_info("event=ceiling_held parent=%s limit=%s", cg_node_path(d->parent), a);
+	d->parent_manual = limit != ceiling;
 	d->ceiling_bytes = min_u64(ceiling, limit);
-	log_warn("event=ceiling_changed parent=%s limit=%s detail=\"somebody else set it: the "
-		 "lower of it and the configured ceiling holds\"",
-		 cg_node_path(d->parent), units_format_size(limit, a, sizeof(a)));
+	parent_holds(d, limit <= ceiling);
 	engines_refresh_law(d);
 }
 

@@ -17,8 +17,6 @@
 
 #define STATE_VERSION 1
 
-static const char *const limit_key[CG_LIMIT_COUNT] = { "min", "low", "high", "max" };
-
 static json_t *origin_to_json(const char *name, const struct engine_origin *o)
 {
 	json_t *limits = json_object();
@@ -28,7 +26,7 @@ static json_t *origin_to_json(const char *name, const struct engine_origin *o)
 		char text[24];
 
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)o->limits.bytes[w]);
-		json_object_set_new(limits, limit_key[w], json_string(text));
+		json_object_set_new(limits, limits_name((enum cg_limit)w), json_string(text));
 	}
 	return json_pack("{s:s, s:I, s:b, s:o}", "name", name, "cgroup_id",
 			 (json_int_t)o->cgroup_id, "created", o->created, "limits", limits);
@@ -45,7 +43,8 @@ static int origin_from_json(json_t *j, const char **ret_name, struct engine_orig
 			&created, "limits", &limits) < 0)
 		return -EINVAL;
 	for (int w = 0; w < CG_LIMIT_COUNT; w++) {
-		const char *text = json_string_value(json_object_get(limits, limit_key[w]));
+		const char *text =
+		    json_string_value(json_object_get(limits, limits_name((enum cg_limit)w)));
 
 		if (!text || units_parse_u64(text, &o.limits.bytes[w]) < 0)
 			return -EINVAL;
