@@ -567,3 +567,34 @@ targets_fit() {
 	stop_daemon
 	[ "$(limit_of "$parent")" = $((64 * 1048576)) ]
 }
+
+# bats test_tags=guest
+@test "a ceiling that does not fit what is there is not tried, and set when it does" {
+	two_engines
+	mkdir "$memory/$parent"
+	start_daemon
+	start_hog h a
+	start_hog r b
+	fresh_file "$dir/data" 60
+	tell h anon 150
+	tell r loop "$dir/data"
+	cached() { [ "$(usage_of "$parent/b")" -ge $((50 * 1048576)) ]; }
+	wait_for 20 cached
+	sed -i 's/^ceiling = .*/ceiling = 128M/' "$conf"
+	kill -HUP "$daemon_pid"
+	not_set() { grep -q event=ceiling_not_set "$log"; }
+	wait_for 5 not_set
+	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
+	all_hard() { [ "$(query '[.engines[].mode] | unique | join(" ")')" = hard ]; }
+	wait_for 5 all_hard
+	[ "$(engine a .oom_kills)$(engine b .oom_kills)" = 00 ]
+	tell r stop
+	tell h free
+	set_now() { grep -q event=ceiling_set "$log" && [ "$(limit_of "$parent")" = $((128 * 1048576)) ]; }
+	wait_for 20 set_now
+	[ "$hierarchy" != v2 ] || [ "$(query '[.engines[].mode] | unique | join(" ")')" = soft ]
+	kill -TERM "$daemon_pid"
+	wait_for 10 gone "$daemon_pid"
+	is_as_before() { [ "$(limit_of "$parent")" -gt $((1 << 50)) ] || [ "$(limit_of "$parent")" = max ]; }
+	is_as_before
+}

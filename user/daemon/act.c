@@ -247,9 +247,10 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room, uint64_t
 	return room - grant;
 }
 
-static bool steered(const struct engine *e)
+static bool steered(const struct daemon *d, const struct engine *e)
 {
-	return e->status == ENGINE_ACTIVE && !e->manual;
+	return e->status == ENGINE_ACTIVE && !e->manual &&
+	       d->decision[e->slot].target_bytes > 0; /* not before its first decision */
 }
 
 /* Before anything is changed: what somebody else has set since the last look is not written over. */
@@ -356,11 +357,11 @@ void act_all(struct daemon *d, uint64_t now_ns)
 	}
 	lend(d, now_ns);
 	for_each_engine (d, e) {
-		if (!steered(e))
+		if (!steered(d, e))
 			continue;
 		plan(d, e, floors, active, now_ns);
 		look_again(d, e, now_ns);
-		if (steered(e))
+		if (steered(d, e))
 			shrink(d, e, now_ns);
 	}
 	for_each_engine (d, e)
@@ -371,7 +372,7 @@ void act_all(struct daemon *d, uint64_t now_ns)
 	for (uint32_t i = 0; i < n; i++) {
 		struct engine *e = &d->engine[(first + i) % n];
 
-		if (steered(e))
+		if (steered(d, e))
 			room = grow(d, e, room, now_ns);
 	}
 }

@@ -110,6 +110,8 @@ struct daemon {
 	struct cg_node *parent; /* common parent, NULL when it could not be made */
 	struct engine_origin parent_origin;
 	bool parent_ceiling; /* the parent's limit is the ceiling */
+	bool parent_due; /* the ceiling could not be set yet */
+	uint64_t parent_set_bytes; /* what we last set; 0: nothing */
 	bool parent_manual; /* somebody else set its limit, lower or higher: respected */
 	uint64_t ceiling_bytes; /* in force: config's, or the parent's foreign limit when lower */
 	enum rung rung;

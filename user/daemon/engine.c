@@ -242,6 +242,7 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	memset(&e->failing, 0, sizeof(e->failing));
 	choose_mode(d, e);
 	adopt_limits(d, e, created);
+	memset(&d->decision[e->slot], 0, sizeof(d->decision[0]));
 	memset(&d->reading[e->slot], 0, sizeof(d->reading[0]));
 	r = sensors_add(d->sensors, e->slot, cg_node_dirfd(node), cg_node_id(node),
 			cg_node_psi_id(node));

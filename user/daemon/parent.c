@@ -14,6 +14,18 @@
 #define PARENT_BITE_BYTES    (8 * MIB)
 #define PARENT_SHRINK_MAX_NS (5 * NS_PER_S)
 
+/* What no reclaim brings below the ceiling: an attempt would cost everybody's cache, or kill. */
+static bool parent_cannot(const struct daemon *d, uint64_t ceiling_bytes)
+{
+	uint64_t stays = 0;
+
+	for_each_engine (d, e)
+		if (e->status == ENGINE_ACTIVE &&
+		    engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent)))
+			stays = sat_add_u64(stays, d->sample[e->slot].unreclaimable_bytes);
+	return stays > ceiling_bytes;
+}
+
 /* memory.max below what cannot be reclaimed kills: bring the usage down first. */
 static int parent_make_room(struct daemon *d, uint64_t ceiling_bytes)
 {
@@ -73,10 +85,15 @@ static void parent_set_ceiling(struct daemon *d)
 		log_warn("event=ceiling_lowered parent=%s limit=%s config=%s detail=\"the "
 			 "parent's own limit is respected\"",
 			 cg_node_path(d->parent), a, units_format_size(ceiling, b, sizeof(b)));
-	if (d->abilities->kind == CG_KIND_V2 && now.bytes[CG_LIMIT_MAX] > goal)
+	if (now.bytes[CG_LIMIT_MAX] > goal && parent_cannot(d, goal))
+		r = -EBUSY;
+	else if (d->abilities->kind == CG_KIND_V2 && now.bytes[CG_LIMIT_MAX] > goal)
 		r = parent_make_room(d, goal);
 	if (r == 0 && now.bytes[CG_LIMIT_MAX] != goal)
 		r = cg_node_set_limit(d->parent, CG_LIMIT_MAX, goal, &actual);
+	if (r == 0)
+		d->parent_set_bytes = goal;
+	d->parent_due = r < 0;
 	parent_holds(d, r == 0);
 	if (r < 0)
 		log_warn("event=ceiling_not_set parent=%s ceiling=%s error=\"%s\" detail=\"usage "
@@ -112,6 +129,19 @@ int parent_open(struct daemon *d)
 	return 0;
 }
 
+/* A ceiling that could not be set then is set when what is used has come below it. */
+static bool parent_caught_up(struct daemon *d)
+{
+	uint64_t usage;
+
+	if (!d->parent_due || cg_node_usage(d->parent, &usage) < 0 || usage > d->ceiling_bytes)
+		return false;
+	parent_set_ceiling(d);
+	if (d->parent_ceiling)
+		log_info("event=ceiling_set parent=%s", cg_node_path(d->parent));
+	return true;
+}
+
 /*
  * Somebody else moved the parent's limit, and it is left where it is. A lower one is the ceiling
  * from now on; a higher one does not hold the ceiling, so that the engines' limits do.
@@ -122,7 +152,7 @@ void parent_verify(struct daemon *d)
 	uint64_t ceiling = d->config->ceiling_bytes, limit;
 	char a[16], b[16];
 
-	if (!d->parent || d->dry_run || cg_node_limits(d->parent, &now) < 0)
+	if (!d->parent || d->dry_run || parent_caught_up(d) || cg_node_limits(d->parent, &now) < 0)
 		return;
 	limit = now.bytes[CG_LIMIT_MAX];
 	if (min_u64(limit, ceiling) == d->ceiling_bytes && (limit <= ceiling) == d->parent_ceiling)
@@ -140,19 +170,24 @@ void parent_verify(struct daemon *d)
 	else
 		log_info("event=ceiling_held parent=%s limit=%s", cg_node_path(d->parent), a);
 	d->parent_manual = limit != ceiling;
+	d->parent_due = false;
 	d->ceiling_bytes = min_u64(ceiling, limit);
 	parent_holds(d, limit <= ceiling);
 	engines_refresh_law(d);
 }
 
+/* What stands there is ours, not somebody else's: then it goes back to what it was. */
 void parent_restore(struct daemon *d)
 {
+	struct cg_limits now;
 	uint64_t actual;
 
 	if (!d->parent)
 		return;
-	if (d->parent_origin.known && d->parent_ceiling && !d->parent_manual && !d->dry_run &&
-	    d->parent_origin.limits.bytes[CG_LIMIT_MAX] > d->config->ceiling_bytes)
+	if (d->parent_origin.known && !d->dry_run && d->parent_set_bytes &&
+	    cg_node_limits(d->parent, &now) == 0 &&
+	    now.bytes[CG_LIMIT_MAX] == d->parent_set_bytes &&
+	    d->parent_origin.limits.bytes[CG_LIMIT_MAX] > d->parent_set_bytes)
 		cg_node_raise_limit(d->parent, CG_LIMIT_MAX,
 				    d->parent_origin.limits.bytes[CG_LIMIT_MAX], &actual);
 	cg_node_close(d->parent);
