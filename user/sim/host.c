@@ -108,11 +108,13 @@ static uint32_t target_of(const struct sim_host *h, uint32_t i)
 	return (uint32_t)(h->decision[i].target_bytes / LAW_PAGE_BYTES);
 }
 
-/* The reserve and what heaps leave; less of it by and by. */
+/* The reserve and what heaps leave; less of it by and by. Only our own law lends. */
 static void lend(struct sim_host *h, uint64_t tick_ns)
 {
 	uint64_t unused = h->params.reserve_bytes / LAW_PAGE_BYTES;
 
+	if (h->fixed || h->params.policy != LAW_POLICY_MARGINAL)
+		return;
 	for (uint32_t i = 0; i < h->n; i++)
 		if (sim_is_heap(h->engine[i].spec))
 			unused += sat_sub_u64(target_of(h, i), sim_engine_usage(&h->engine[i]));
