@@ -284,6 +284,7 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 {
 	const struct law_decision *dec = &d->decision[e->slot];
 	uint64_t used = sat_sub_u64(d->sample[e->slot].usage_bytes, dec->before_bytes);
+	uint64_t loan = limits_loan(e->lent_bytes, d->lent_bytes, d->ceiling_bytes);
 
 	if (!(e->soft || e->held_by_parent) || e->heap || e->manual || dec->stream ||
 	    d->params.policy != LAW_POLICY_MARGINAL)
@@ -292,7 +293,7 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 		e->tried_until_ns = now_ns + LAW_CLAIM_NS;
 		e->lent_bytes = min_u64(e->lent_bytes, used & ~(LAW_PAGE_BYTES - 1));
 	}
-	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, d->lent_bytes) : d->lent_bytes;
+	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, loan) : loan;
 }
 
 /* What nobody uses is lent to whom a limit or a cap holds: the parent's limit holds them all. */

@@ -65,10 +65,16 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 /*
  * What nobody uses of what is given or held back, and who is limited or capped may have on top of
  * its target where the parent's limit holds the sum: `unused` rises at once and falls with a time
- * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time. Whole
- * MiB.
+ * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time. To the
+ * byte: were it rounded down, it would fall by looking often.
  */
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
+
+/*
+ * How much of it an engine that `had` some may have now: in steps of ceiling / 128, at least a MiB,
+ * and no less before half a step is missing, so that limits are not written on every tick.
+ */
+uint64_t limits_loan(uint64_t had_bytes, uint64_t lent_bytes, uint64_t ceiling_bytes);
 
 /* How much more may be handed out now: ceiling - reserve - claims, 0 when nothing. */
 uint64_t limits_room(uint64_t ceiling_bytes, uint64_t reserve_bytes, uint64_t claims_bytes);
