@@ -296,19 +296,55 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, loan) : loan;
 }
 
-/* What nobody uses is lent to whom a limit or a cap holds: the parent's limit holds them all. */
+/* No cgroup holds a group: what its maximum leaves above its targets is divided evenly. */
+static void keep_to_groups(struct daemon *d)
+{
+	uint64_t targets[LAW_GROUPS_MAX] = { 0 }, engines[LAW_GROUPS_MAX] = { 0 };
+	uint64_t all = sat_sub_u64(d->ceiling_bytes, d->params.reserve_bytes);
+
+	for_each_engine (d, e) {
+		uint32_t g = d->law_engine[e->slot].group % LAW_GROUPS_MAX;
+
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		targets[g] = sat_add_u64(targets[g], d->decision[e->slot].target_bytes);
+		engines[g]++;
+	}
+	for_each_engine (d, e) {
+		uint32_t g = d->law_engine[e->slot].group % LAW_GROUPS_MAX;
+		uint64_t max = d->params.group[g].max_bytes, left;
+
+		/* A group without one has all but the reserve, in whole pages. */
+		if (e->status != ENGINE_ACTIVE || max + LAW_PAGE_BYTES > all)
+			continue;
+		left = sat_sub_u64(max, targets[g]) / engines[g];
+		e->lent_bytes = min_u64(e->lent_bytes, left & ~(LAW_PAGE_BYTES - 1));
+	}
+}
+
+/*
+ * What nobody uses is lent to whom a limit or a cap holds: the parent's limit holds them all. An
+ * engine beside it has its part of the ceiling, which the parent's limit knows nothing of: as long
+ * as there is one, nothing is lent.
+ */
 static void lend(struct daemon *d, uint64_t now_ns)
 {
 	uint64_t unused = d->params.reserve_bytes;
+	bool held = true;
 
-	for_each_engine (d, e)
-		if (e->status == ENGINE_ACTIVE && e->heap)
+	for_each_engine (d, e) {
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		held &= d->parent_ceiling && e->below_ceiling;
+		if (e->heap)
 			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
 								 d->sample[e->slot].usage_bytes));
-	d->lent_bytes = limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns);
+	}
+	d->lent_bytes = held ? limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns) : 0;
 	d->lent_ns = now_ns;
 	for_each_engine (d, e)
 		e->lent_bytes = loan_of(d, e, now_ns);
+	keep_to_groups(d);
 }
 
 void act_all(struct daemon *d, uint64_t now_ns)

@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# What a daemon without privileges writes to the limits of its engines.
+
+load support
+load dry_daemon
+
+setup() {
+	cli_setup
+	dry_setup
+}
+
+teardown() {
+	cli_teardown
+}
+
+# caches MIB ENGINE...: so much each uses, all of it file pages
+caches() {
+	local bytes=$(($1 << 20)) engine
+	shift
+	for engine; do
+		printf 'anon 0\nfile %s\n' $bytes >"$tree/barostat/$engine/memory.stat.new"
+		mv "$tree/barostat/$engine/memory.stat.new" "$tree/barostat/$engine/memory.stat"
+		echo $bytes >"$tree/barostat/$engine/memory.current"
+	done
+}
+
+# limit ENGINE WHICH
+limit() {
+	cat "$tree/barostat/$1/memory.$2"
+}
+
+# The loose cap of a and b is a quarter above their targets, or higher.
+capped_by_a_quarter() {
+	local engine low high
+	for engine in a b; do
+		low=$(limit $engine low) high=$(limit $engine high)
+		[ "$low" != 0 ] && [ "$high" != max ] && [ "$high" -le $((low / 4 * 5 + 8192)) ] || return 1
+	done
+}
+capped_higher() {
+	local engine high
+	for engine in a b; do
+		high=$(limit $engine high)
+		[ "$high" = max ] || [ "$high" -ge $(($(limit $engine low) / 4 * 5 + (40 << 20))) ] || return 1
+	done
+}
+
+@test "what nobody uses is lent as long as every engine is below the parent that holds the ceiling" {
+	write_conf <<-CONF
+		[engine a]
+		[engine b]
+		[engine h]
+		[engine out]
+		cgroup = service
+	CONF
+	start
+	caches 60 a b
+	wait_for 20 capped_higher
+	cp -r "$tree/barostat/h" "$tree/service"
+	active() { logged 'engine=out event=active'; }
+	wait_for 20 active
+	wait_for 20 capped_by_a_quarter
+	rm -r "$tree/service"
+	wait_for 20 capped_higher
+}
+
+@test "what is lent to a group keeps to the group's maximum" {
+	write_conf <<-CONF
+		[group g]
+		max = 160M
+		[engine a]
+		group = g
+		[engine b]
+		group = g
+		[engine h]
+	CONF
+	start
+	caches 60 a b
+	wait_for 20 capped_by_a_quarter
+	local i
+	for i in {1..20}; do
+		sleep 0.05
+		[ $(($(limit a high) + $(limit b high))) -le $((200 << 20)) ]
+	done
+}
