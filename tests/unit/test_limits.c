@@ -241,6 +241,21 @@ static void what_is_lent_is_not_claimed(void **state)
 	assert_int_equal(limits_claim(LIMITS_HARD, false, &l, 120 * MIB, 0, 60 * MIB), 120 * MIB);
 }
 
+static void what_was_given_is_without_what_was_lent(void **state)
+{
+	struct cg_limits l = { { 0, 0, BYTES_NO_LIMIT, 130 * MIB } };
+	const uint64_t ceiling = 400 * MIB;
+
+	assert_int_equal(limits_given(LIMITS_HARD, &l, 100 * MIB, 30 * MIB, ceiling), 100 * MIB);
+	assert_int_equal(limits_given(LIMITS_SOFT, &l, 90 * MIB, 30 * MIB, ceiling), 90 * MIB);
+	assert_int_equal(limits_given(LIMITS_BACKSTOP, &l, 90 * MIB, 0, ceiling), 90 * MIB);
+	/* its maximum leaves no room for a loan, or for a part of it only */
+	assert_int_equal(limits_given(LIMITS_HARD, &l, 130 * MIB, 218 * MIB, ceiling), 130 * MIB);
+	assert_int_equal(limits_given(LIMITS_HARD, &l, 120 * MIB, 30 * MIB, ceiling), 120 * MIB);
+	l.bytes[CG_LIMIT_MAX] = BYTES_NO_LIMIT;
+	assert_int_equal(limits_given(LIMITS_HARD, &l, 100 * MIB, 0, ceiling), ceiling);
+}
+
 static void lending_begins_at_once_and_ends_by_and_by(void **state)
 {
 	uint64_t lent = limits_lend(0, 100 * MIB, 100 * NS_PER_MS);
@@ -319,6 +334,7 @@ int main(void)
 		cmocka_unit_test(claims_and_room),
 		cmocka_unit_test(what_is_lent_is_on_top_of_a_target_and_within_the_maximum),
 		cmocka_unit_test(what_is_lent_is_not_claimed),
+		cmocka_unit_test(what_was_given_is_without_what_was_lent),
 		cmocka_unit_test(lending_begins_at_once_and_ends_by_and_by),
 		cmocka_unit_test(how_often_it_is_looked_at_does_not_hurry_the_end),
 		cmocka_unit_test(a_loan_moves_in_steps_and_not_to_and_fro),

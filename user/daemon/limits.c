@@ -125,6 +125,15 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 		       min_u64(actual->bytes[CG_LIMIT_MAX], target_bytes));
 }
 
+uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uint64_t target_bytes,
+		      uint64_t lent_bytes, uint64_t ceiling_bytes)
+{
+	if (mode != LIMITS_HARD)
+		return target_bytes;
+	return min_u64(limits_claim(mode, false, actual, target_bytes, 0, lent_bytes),
+		       ceiling_bytes);
+}
+
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 {
 	if (unused_bytes < lent_bytes)

@@ -62,6 +62,11 @@ bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
 uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,
 		      uint64_t target_bytes, uint64_t usage_bytes, uint64_t lent_bytes);
 
+/* What was given to an engine, as the law is to know it: a limit without what is lent, as far as it
+ * is lent; where targets are protection, the target and not the loose cap. */
+uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uint64_t target_bytes,
+		      uint64_t lent_bytes, uint64_t ceiling_bytes);
+
 /*
  * What nobody uses of what is given or held back, and who is limited or capped may have on top of
  * its target where the parent's limit holds the sum: `unused` rises at once and falls with a time
