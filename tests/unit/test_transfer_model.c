@@ -368,6 +368,7 @@ static void daemon_start(void)
 	memset(decisions, 0, sizeof(decisions));
 	host = (struct daemon){ .engine = engines,
 				.slots_used = shape->engines,
+				.abilities = &backend.abilities,
 				.law_engine = law_engines,
 				.sample = samples,
 				.estimate = estimates,
