@@ -3,8 +3,12 @@
  * Stage 4, act: targets become limits, shrinks before grows.
  *
  * A grow is paid only from room that exists in the kernel now: the ceiling less the reserve less
- * what every engine's limits, as last read back, still claim. So the sum stays within the ceiling
- * at every instant, also while a shrink is under way, after it failed, and after a crash.
+ * what every engine's limits, as last read back, still claim. So the sum of claims stays within the
+ * ceiling at every instant, also while a shrink is under way, after it failed, and after a crash.
+ *
+ * What is lent is no claim: others may grow into it before the borrowers' limits have come down.
+ * Until then limits add up to more than the ceiling, and the parent's limit, which is the ceiling,
+ * holds the sum of what is used. Hence lend(): only where all engines are below that parent.
  */
 #include <errno.h>
 #include <string.h>
