@@ -84,3 +84,39 @@ capped_higher() {
 		[ $(($(limit a high) + $(limit b high))) -le $((200 << 20)) ]
 	done
 }
+
+@test "a minimum that is set is guaranteed at once" {
+	write_conf <<-CONF
+		[engine a]
+		[engine b]
+	CONF
+	start
+	caches 60 a b
+	wait_for 20 capped_higher
+	"$barostat" --socket "$socket" set a min=100M
+	guaranteed() { [ "$(limit a min)" = "$1" ]; }
+	wait_for 5 guaranteed $((100 << 20))
+	[ "$(limit a min)" -le "$(limit a low)" ]
+	"$barostat" --socket "$socket" set a min=0
+	wait_for 5 guaranteed 0
+}
+
+@test "where targets become limits, protection is again what it was" {
+	write_conf <<-CONF
+		[engine a]
+		[engine out]
+		cgroup = barostat/service
+		max = 64M
+	CONF
+	start
+	# somebody's, with protection of its own
+	cp -r "$tree/barostat/a" "$tree/theirs"
+	echo $((700 << 20)) >"$tree/theirs/memory.low"
+	echo $((10 << 20)) >"$tree/theirs/memory.min"
+	mv "$tree/theirs" "$tree/barostat/service"
+	taken_over() { [ "$(limit service low)" -le $((64 << 20)) ] && [ "$(limit service min)" = 0 ]; }
+	wait_for 20 taken_over
+	"$barostat" --socket "$socket" set out limit=hard
+	as_it_was() { [ "$(limit service low)" = $((700 << 20)) ] && [ "$(limit service min)" = $((10 << 20)) ]; }
+	wait_for 5 as_it_was
+}

@@ -223,11 +223,21 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	if (want <= have)
 		return room;
 	set_now(d, e, key, want);
-	if (e->soft && e->status == ENGINE_ACTIVE &&
-	    e->wanted.bytes[CG_LIMIT_MIN] > e->actual.bytes[CG_LIMIT_MIN])
-		set_now(d, e, CG_LIMIT_MIN,
-			min_u64(e->wanted.bytes[CG_LIMIT_MIN], e->actual.bytes[CG_LIMIT_LOW]));
 	return room - grant;
+}
+
+/* Protection up, as far as grow() has not: memory.min, which takes no room of its own below
+ * memory.low, and both where targets are limits and they are to be as they were before us. */
+static void protect(struct daemon *d, struct engine *e)
+{
+	for (int w = e->soft ? CG_LIMIT_MIN : CG_LIMIT_LOW; w >= CG_LIMIT_MIN; w--) {
+		uint64_t want = e->wanted.bytes[w];
+
+		if (e->soft)
+			want = min_u64(want, e->actual.bytes[CG_LIMIT_LOW]);
+		if (e->status == ENGINE_ACTIVE && want > e->actual.bytes[w])
+			set_now(d, e, (enum cg_limit)w, want);
+	}
 }
 
 static bool steered(const struct engine *e)
@@ -391,7 +401,9 @@ void act_all(struct daemon *d, uint64_t now_ns)
 	for (uint32_t i = 0; i < n; i++) {
 		struct engine *e = &d->engine[(first + i) % n];
 
-		if (steered(e))
-			room = grow(d, e, room);
+		if (!steered(e))
+			continue;
+		room = grow(d, e, room);
+		protect(d, e);
 	}
 }
