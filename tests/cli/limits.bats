@@ -120,3 +120,31 @@ capped_higher() {
 	as_it_was() { [ "$(limit service low)" = $((700 << 20)) ] && [ "$(limit service min)" = $((10 << 20)) ]; }
 	wait_for 5 as_it_was
 }
+
+@test "a cap that rises and is still below what is used waits until it is not" {
+	write_conf 'policy = static' <<-CONF
+		[engine a]
+		weight = 100
+		[engine b]
+		weight = 700
+	CONF
+	start
+	caches 100 a b
+	# is VALUE MIB: to a MiB, for shares are in pages
+	is() { [ "$1" != max ] && [ $((($1 + (1 << 19)) >> 20)) = "$2" ]; }
+	capped_at() { is "$(limit a high)" "$1"; }
+	wait_for 20 capped_at 150
+	caches 400 a
+	uses() { [ "$(engine a .usage_bytes)" = $(($1 << 20)) ]; }
+	wait_for 5 uses 400
+	"$barostat" --socket "$socket" set a weight=300
+	aims() { is "$(engine a .target_bytes)" "$1"; }
+	wait_for 10 aims 288
+	sleep 0.3
+	capped_at 150
+	is "$(limit a low)" 150
+	caches 150 a
+	wait_for 5 capped_at 360
+	protected() { is "$(limit a low)" 288; }
+	wait_for 5 protected
+}

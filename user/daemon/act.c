@@ -203,9 +203,14 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room)
 	uint64_t held, grant;
 
 	/* Limits first, then protection: low <= high <= max at every instant. */
-	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
+	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--) {
+		/* Whoever writes memory.high reclaims down to it, be it higher than it was: the
+		 * loop waits until those who are held there have done that. */
+		if (w == CG_LIMIT_HIGH && d->sample[e->slot].usage_bytes > e->wanted.bytes[w])
+			continue;
 		if ((e->soft || w == CG_LIMIT_HIGH) && e->wanted.bytes[w] > e->actual.bytes[w])
 			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w]);
+	}
 	/* As they are, not as they were to be: a write may have failed. */
 	if (e->soft)
 		want = min_u64(
