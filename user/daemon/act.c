@@ -59,16 +59,18 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 /* Once a second, and before it is changed: does the kernel still hold what we wrote? */
 static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
-	struct actuator_result result;
 	struct cg_limits now;
+	bool busy;
 	int r;
 
 	if (now_ns < e->verify_due_ns)
 		return;
 	e->verify_due_ns = now_ns + VERIFY_EVERY_NS;
-	/* A lowering may have ended since the last look. */
-	take_result(d, e, &result);
-	if (result.busy)
+	/* A lowering may have ended since the last look, and in vain. Asked in this order, or what
+	 * one that ends in between has written would be a stranger's. */
+	busy = actuator_busy(d->actuator, e->slot);
+	collect(d, e, now_ns);
+	if (busy || e->status != ENGINE_ACTIVE)
 		return;
 	r = cg_node_limits(e->node, &now);
 	if (r == -ENODEV) {
