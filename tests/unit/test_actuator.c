@@ -137,6 +137,28 @@ static void what_cannot_be_freed_is_said_and_max_never_goes_below_usage(void **s
 	assert_int_equal(result_of(0).error, 0);
 }
 
+static void a_refusal_is_told_whatever_else_lands(void **state)
+{
+	uint64_t actual;
+
+	for (int round = 0; round < 200; round++) {
+		struct actuator_result r;
+
+		set_usage(0, 100 * MIB);
+		actuator_lower(actuator, 0, CG_LIMIT_HIGH, 32 * MIB);
+		actuator_lower(actuator, 0, CG_LIMIT_MAX, 128 * MIB);
+		do
+			r = result_of(0);
+		while (r.busy);
+		assert_int_equal(get(0, "memory.max"), 128 * MIB);
+		assert_int_equal(r.error, -EBUSY);
+		assert_int_equal(r.refused, CG_LIMIT_HIGH);
+		assert_int_equal(result_of(0).error, 0);
+		assert_int_equal(actuator_raise(actuator, 0, CG_LIMIT_MAX, 512 * MIB, &actual), 0);
+		assert_int_equal(actuator_raise(actuator, 0, CG_LIMIT_HIGH, 512 * MIB, &actual), 0);
+	}
+}
+
 static void a_limit_that_is_no_whole_page_ends_too(void **state)
 {
 	set_usage(0, 0);
@@ -293,6 +315,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(
 		    what_cannot_be_freed_is_said_and_max_never_goes_below_usage, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_refusal_is_told_whatever_else_lands, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_limit_that_is_no_whole_page_ends_too, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_is_taken_back_stays_where_somebody_else_put_it,

@@ -125,6 +125,7 @@ static void an_engine_is_held_where_nothing_can_be_reclaimed(void **state)
 	/* what it has is known to be unreclaimable */
 	assert_true(freeze_watch_held(&f, &look));
 	/* not throttled since */
+	look.sample++;
 	assert_false(freeze_watch_held(&f, &look));
 	look.stall_ppm = 900000;
 	assert_true(freeze_watch_held(&f, &look));
@@ -159,6 +160,35 @@ static void what_reclaim_cannot_free_is_held_whatever_its_kind(void **state)
 	assert_false(freeze_watch_held(&f, &look));
 }
 
+/* The daemon looks again whenever a lowering ended or another engine is in need. */
+static void looking_again_without_news_changes_nothing(void **state)
+{
+	struct freeze_watch f = { 0 };
+	struct freeze_look look = { .high_bytes = 128 * MIB,
+				    .usage_bytes = 128 * MIB,
+				    .unreclaimable_bytes = 127 * MIB };
+	uint64_t t = NS_PER_S;
+	bool lifted = false;
+
+	for (look.sample = 1; look.sample < 6 && !lifted; look.sample++) {
+		look.high_events++;
+		for (int i = 0; i < 4 && !lifted; i++)
+			lifted = freeze_watch_update(&f, freeze_watch_held(&f, &look),
+						     t += 25 * NS_PER_MS);
+	}
+	assert_true(lifted);
+	/* what an early tick has seen is not forgotten by the regular one that follows */
+	look.sample++;
+	assert_false(freeze_watch_held(&f, &look));
+	look.high_events++;
+	assert_true(freeze_watch_held(&f, &look));
+	look.sample++;
+	assert_true(freeze_watch_held(&f, &look));
+	look.sample++;
+	assert_false(freeze_watch_held(&f, &look));
+	assert_false(freeze_watch_held(&f, &look));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +198,7 @@ int main(void)
 		cmocka_unit_test(pressure_is_a_share_of_the_window),
 		cmocka_unit_test(an_engine_is_held_where_nothing_can_be_reclaimed),
 		cmocka_unit_test(what_reclaim_cannot_free_is_held_whatever_its_kind),
+		cmocka_unit_test(looking_again_without_news_changes_nothing),
 		cmocka_unit_test(the_watchdog_lifts_within_half_a_second_and_spares),
 	};
 

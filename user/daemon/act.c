@@ -3,8 +3,12 @@
  * Stage 4, act: targets become limits, shrinks before grows.
  *
  * A grow is paid only from room that exists in the kernel now: the ceiling less the reserve less
- * what every engine's limits, as last read back, still claim. So the sum stays within the ceiling
- * at every instant, also while a shrink is under way, after it failed, and after a crash.
+ * what every engine's limits, as last read back, still claim. So the sum of claims stays within the
+ * ceiling at every instant, also while a shrink is under way, after it failed, and after a crash.
+ *
+ * What is lent is no claim: others may grow into it before the borrowers' limits have come down.
+ * Until then limits add up to more than the ceiling, and the parent's limit, which is the ceiling,
+ * holds the sum of what is used. Hence lend(): only where all engines are below that parent.
  */
 #include <errno.h>
 #include <string.h>
@@ -74,16 +78,18 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 /* Once a second, and before it is changed: does the kernel still hold what we wrote? */
 static void verify(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
-	struct actuator_result result;
 	struct cg_limits now;
+	bool busy;
 	int r;
 
 	if (now_ns < e->verify_due_ns)
 		return;
 	e->verify_due_ns = now_ns + VERIFY_EVERY_NS;
-	/* A lowering may have ended since the last look. */
-	take_result(d, e, &result);
-	if (result.busy)
+	/* A lowering may have ended since the last look, and in vain. Asked in this order, or what
+	 * one that ends in between has written would be a stranger's. */
+	busy = actuator_busy(d->actuator, e->slot);
+	collect(d, e, now_ns);
+	if (busy || e->status != ENGINE_ACTIVE)
 		return;
 	r = cg_node_limits(e->node, &now);
 	if (r == -ENODEV) {
@@ -219,9 +225,14 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room, uint64_t
 	uint64_t held, grant;
 
 	/* Limits first, then protection: low <= high <= max at every instant. */
-	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--)
+	for (int w = CG_LIMIT_MAX; w >= CG_LIMIT_HIGH; w--) {
+		/* Whoever writes memory.high reclaims down to it, be it higher than it was: the
+		 * loop waits until those who are held there have done that. */
+		if (w == CG_LIMIT_HIGH && d->sample[e->slot].usage_bytes > e->wanted.bytes[w])
+			continue;
 		if ((e->soft || w == CG_LIMIT_HIGH) && e->wanted.bytes[w] > e->actual.bytes[w])
 			set_now(d, e, (enum cg_limit)w, e->wanted.bytes[w], now_ns);
+	}
 	/* As they are, not as they were to be: a write may have failed. */
 	if (e->soft)
 		want = min_u64(
@@ -239,12 +250,21 @@ static uint64_t grow(struct daemon *d, struct engine *e, uint64_t room, uint64_t
 	if (want <= have)
 		return room;
 	set_now(d, e, key, want, now_ns);
-	if (e->soft && e->status == ENGINE_ACTIVE &&
-	    e->wanted.bytes[CG_LIMIT_MIN] > e->actual.bytes[CG_LIMIT_MIN])
-		set_now(d, e, CG_LIMIT_MIN,
-			min_u64(e->wanted.bytes[CG_LIMIT_MIN], e->actual.bytes[CG_LIMIT_LOW]),
-			now_ns);
 	return room - grant;
+}
+
+/* Protection up, as far as grow() has not: memory.min, which takes no room of its own below
+ * memory.low, and both where targets are limits and they are to be as they were before us. */
+static void protect(struct daemon *d, struct engine *e, uint64_t now_ns)
+{
+	for (int w = e->soft ? CG_LIMIT_MIN : CG_LIMIT_LOW; w >= CG_LIMIT_MIN; w--) {
+		uint64_t want = e->wanted.bytes[w];
+
+		if (e->soft)
+			want = min_u64(want, e->actual.bytes[CG_LIMIT_LOW]);
+		if (e->status == ENGINE_ACTIVE && want > e->actual.bytes[w])
+			set_now(d, e, (enum cg_limit)w, want, now_ns);
+	}
 }
 
 static bool steered(const struct daemon *d, const struct engine *e)
@@ -306,6 +326,7 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 {
 	const struct law_decision *dec = &d->decision[e->slot];
 	uint64_t used = sat_sub_u64(d->sample[e->slot].usage_bytes, dec->before_bytes);
+	uint64_t loan = limits_loan(e->lent_bytes, d->lent_bytes, d->ceiling_bytes);
 
 	if (!(e->soft || e->held_by_parent) || e->heap || e->manual || dec->stream ||
 	    d->params.policy != LAW_POLICY_MARGINAL)
@@ -314,22 +335,58 @@ static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_n
 		e->tried_until_ns = now_ns + LAW_CLAIM_NS;
 		e->lent_bytes = min_u64(e->lent_bytes, used & ~(LAW_PAGE_BYTES - 1));
 	}
-	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, d->lent_bytes) : d->lent_bytes;
+	return now_ns < e->tried_until_ns ? min_u64(e->lent_bytes, loan) : loan;
 }
 
-/* What nobody uses is lent to whom a limit or a cap holds: the parent's limit holds them all. */
+/* No cgroup holds a group: what its maximum leaves above its targets is divided evenly. */
+static void keep_to_groups(struct daemon *d)
+{
+	uint64_t targets[LAW_GROUPS_MAX] = { 0 }, engines[LAW_GROUPS_MAX] = { 0 };
+	uint64_t all = sat_sub_u64(d->ceiling_bytes, d->params.reserve_bytes);
+
+	for_each_engine (d, e) {
+		uint32_t g = d->law_engine[e->slot].group % LAW_GROUPS_MAX;
+
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		targets[g] = sat_add_u64(targets[g], d->decision[e->slot].target_bytes);
+		engines[g]++;
+	}
+	for_each_engine (d, e) {
+		uint32_t g = d->law_engine[e->slot].group % LAW_GROUPS_MAX;
+		uint64_t max = d->params.group[g].max_bytes, left;
+
+		/* A group without one has all but the reserve, in whole pages. */
+		if (e->status != ENGINE_ACTIVE || max + LAW_PAGE_BYTES > all)
+			continue;
+		left = sat_sub_u64(max, targets[g]) / engines[g];
+		e->lent_bytes = min_u64(e->lent_bytes, left & ~(LAW_PAGE_BYTES - 1));
+	}
+}
+
+/*
+ * What nobody uses is lent to whom a limit or a cap holds: the parent's limit holds them all. An
+ * engine beside it has its part of the ceiling, which the parent's limit knows nothing of: as long
+ * as there is one, nothing is lent.
+ */
 static void lend(struct daemon *d, uint64_t now_ns)
 {
 	uint64_t unused = d->params.reserve_bytes;
+	bool held = true;
 
-	for_each_engine (d, e)
-		if (e->status == ENGINE_ACTIVE && e->heap)
+	for_each_engine (d, e) {
+		if (e->status != ENGINE_ACTIVE)
+			continue;
+		held &= d->parent_ceiling && e->below_ceiling;
+		if (e->heap)
 			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
 								 d->sample[e->slot].usage_bytes));
-	d->lent_bytes = limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns);
+	}
+	d->lent_bytes = held ? limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns) : 0;
 	d->lent_ns = now_ns;
 	for_each_engine (d, e)
 		e->lent_bytes = loan_of(d, e, now_ns);
+	keep_to_groups(d);
 }
 
 void act_all(struct daemon *d, uint64_t now_ns)
@@ -372,7 +429,9 @@ void act_all(struct daemon *d, uint64_t now_ns)
 	for (uint32_t i = 0; i < n; i++) {
 		struct engine *e = &d->engine[(first + i) % n];
 
-		if (steered(d, e))
-			room = grow(d, e, room, now_ns);
+		if (!steered(d, e))
+			continue;
+		room = grow(d, e, room, now_ns);
+		protect(d, e, now_ns);
 	}
 }

@@ -122,8 +122,11 @@ static void lower(struct actuator *a, struct job *j, enum cg_limit which)
 			j->result.touched[which] = true;
 		}
 		if (r < 0 || actual <= j->target[which] || actual == before) {
-			j->result.error = r;
-			j->result.refused = which;
+			/* Another limit that lands makes no refusal undone. */
+			if (r < 0 || j->result.refused == which) {
+				j->result.error = r;
+				j->result.refused = which;
+			}
 			j->lowering[which] = false;
 		}
 	}
@@ -449,7 +452,8 @@ int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
 	}
 	j->result.actual[which] = *ret_actual;
 	j->result.touched[which] = true;
-	j->result.error = 0;
+	if (j->result.refused == which)
+		j->result.error = 0;
 	j->raises[which]++;
 	pthread_mutex_unlock(&a->lock);
 	return 0;
@@ -468,8 +472,20 @@ void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *
 	*ret = a->job[slot]->result;
 	/* Told once: what is read back later, by whomever, is newer. */
 	memset(a->job[slot]->result.touched, 0, sizeof(ret->touched));
-	a->job[slot]->result.error = 0;
+	/* While a thread is at it, nobody listens to it yet. */
+	if (!ret->busy)
+		a->job[slot]->result.error = 0;
 	pthread_mutex_unlock(&a->lock);
+}
+
+bool actuator_busy(struct actuator *a, uint32_t slot)
+{
+	bool busy;
+
+	pthread_mutex_lock(&a->lock);
+	busy = a->job[slot]->result.busy;
+	pthread_mutex_unlock(&a->lock);
+	return busy;
 }
 
 bool actuator_settle(struct actuator *a, uint64_t timeout_ns)

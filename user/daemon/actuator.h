@@ -26,8 +26,9 @@ struct actuator;
 
 struct actuator_result {
 	bool busy; /* a thread is at it, or it waits for one */
-	int error; /* of a lowering since actuator_result() was last called: 0, -EBUSY when the
-		      kernel could not free enough, or why it could not be written at all */
+	int error; /* of a lowering since actuator_result() last said that the slot was not busy: 0,
+		      -EBUSY when the kernel could not free enough, or why it could not be written
+		      at all */
 	enum cg_limit refused; /* which one, with an error */
 	uint64_t actual[CG_LIMIT_COUNT]; /* as last read back; only where touched is set */
 	bool touched[CG_LIMIT_COUNT]; /* since actuator_result() was last called */
@@ -61,6 +62,8 @@ int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
  * busy. */
 void actuator_found(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes);
 void actuator_result(struct actuator *a, uint32_t slot, struct actuator_result *ret);
+/* Once it is not, it stays so until the next actuator_lower(). */
+bool actuator_busy(struct actuator *a, uint32_t slot);
 /* Waits until nothing is under way, at most timeout_ns: for SIGTERM only. */
 bool actuator_settle(struct actuator *a, uint64_t timeout_ns);
 

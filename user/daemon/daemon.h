@@ -67,6 +67,7 @@ struct engine {
 	bool said_waiting;
 	bool was_active;
 
+	bool below_ceiling; /* the parent's limit is the ceiling, and holds this engine */
 	bool soft; /* targets are protection (memory.low) under the parent's ceiling */
 	bool held_by_parent; /* no protection here, but the parent's limit is the ceiling */
 	bool heap; /* and it is one that cannot be reclaimed: see limits_is_heap() */

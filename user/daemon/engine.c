@@ -138,6 +138,7 @@ static void choose_mode(struct daemon *d, struct engine *e)
 		     engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
 	bool can = below && d->abilities->has_low;
 
+	e->below_ceiling = below;
 	e->soft = can && e->conf->limit == CONFIG_LIMIT_SOFT;
 	e->held_by_parent = below && !can && e->conf->limit == CONFIG_LIMIT_SOFT;
 	e->heap &= e->soft || e->held_by_parent;

@@ -27,6 +27,11 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 		[LIMITS_BACKSTOP] = "meant to keep to",
 	};
 	const char *mode = modes[engine_mode(e)];
+	/* its maximum may leave room for less than it may have */
+	uint64_t lent = engine_mode(e) == LIMITS_HARD
+			    ? min_u64(e->lent_bytes, sat_sub_u64(e->actual.bytes[CG_LIMIT_MAX],
+								 d->decision[e->slot].target_bytes))
+			    : 0;
 
 	if (e->status != ENGINE_ACTIVE) {
 		snprintf(buf, sizeof(buf), "Its cgroup %s does not exist%s.", e->conf->cgroup,
@@ -38,8 +43,8 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 	if (e->soft && cap != BYTES_NO_LIMIT) {
 		units_format_size(cap, more, sizeof(more));
 		snprintf(also, sizeof(also), " and capped at %s", more);
-	} else if (!e->soft && e->lent_bytes) {
-		units_format_size(e->lent_bytes, more, sizeof(more));
+	} else if (lent) {
+		units_format_size(lent, more, sizeof(more));
 		snprintf(also, sizeof(also), " and the %s that nobody uses", more);
 	}
 	snprintf(buf, sizeof(buf),

@@ -112,16 +112,19 @@ void pressure_window_add(struct pressure_window *w, uint64_t some_ns, uint64_t f
 
 bool freeze_watch_held(struct freeze_watch *f, const struct freeze_look *look)
 {
-	bool throttled =
-	    look->high_events > f->last_high_events || look->stall_ppm > FREEZE_SOME_PPM;
+	bool hit = look->high_events > f->last_high_events;
 
-	f->last_high_events = look->high_events;
 	if (f->last_sample != look->sample) {
+		f->hit = hit;
+		f->last_high_events = look->high_events;
 		f->fruitless = f->last_sample && f->last_reclaimed == look->reclaimed_pages;
 		f->last_sample = look->sample;
 		f->last_reclaimed = look->reclaimed_pages;
 	}
-	return throttled && look->high_bytes != BYTES_NO_LIMIT &&
+	/* A look in between has nothing newer to say, unless the count has moved. */
+	f->hit |= hit;
+	return (f->hit || look->stall_ppm > FREEZE_SOME_PPM) &&
+	       look->high_bytes != BYTES_NO_LIMIT &&
 	       look->usage_bytes >= look->high_bytes - look->high_bytes / 64 &&
 	       (f->fruitless ||
 		look->unreclaimable_bytes >= look->usage_bytes - look->usage_bytes / 16);

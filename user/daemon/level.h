@@ -59,20 +59,23 @@ void pressure_window_add(struct pressure_window *w, uint64_t some_ns, uint64_t f
 struct freeze_watch {
 	uint64_t since_ns; /* 0: not held */
 	uint64_t spare_until_ns;
-	uint64_t last_high_events, last_sample, last_reclaimed;
+	uint64_t last_high_events, last_sample, last_reclaimed; /* as of the last sample */
+	bool hit; /* since the sample before it the limit was met */
 	bool fruitless; /* between the last two samples nothing was reclaimed */
 	uint64_t lifts;
 };
 
 struct freeze_look {
-	uint64_t sample; /* number of the last regular one: reclaimed_pages is no newer */
+	uint64_t sample; /* number of the last regular one: reclaimed_pages is no newer, and
+			    high_events perhaps neither */
 	uint64_t high_bytes, usage_bytes, unreclaimable_bytes;
 	uint64_t high_events, reclaimed_pages; /* cumulative */
 	uint32_t stall_ppm;
 };
 
 /* Whether the engine is held now: throttled at its limit, and what it has cannot be reclaimed, as
- * its kinds say or as reclaim has found. To be asked on every tick. */
+ * its kinds say or as reclaim has found. To be asked on every tick, and in between: without news
+ * the answer stays. */
 bool freeze_watch_held(struct freeze_watch *f, const struct freeze_look *look);
 
 /* True when the limit must be lifted now. */

@@ -11,6 +11,7 @@
 #define BEGUN_SHARE     64
 #define ABOVE_SHARE     64
 #define LEND_NS         (2 * NS_PER_S)
+#define LOAN_STEPS      128
 #define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
 
 const char *limits_name(enum cg_limit which)
@@ -131,12 +132,29 @@ uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits
 		       min_u64(actual->bytes[CG_LIMIT_MAX], target_bytes));
 }
 
+uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uint64_t target_bytes,
+		      uint64_t lent_bytes, uint64_t ceiling_bytes)
+{
+	if (mode != LIMITS_HARD)
+		return target_bytes;
+	return min_u64(limits_claim(mode, false, actual, target_bytes, 0, lent_bytes),
+		       ceiling_bytes);
+}
+
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 {
 	if (unused_bytes < lent_bytes)
 		unused_bytes = lent_bytes - mul_div_u64(lent_bytes - unused_bytes,
 							min_u64(dt_ns, LEND_NS), LEND_NS);
-	return unused_bytes & ~(MIB - 1);
+	return unused_bytes;
+}
+
+uint64_t limits_loan(uint64_t had_bytes, uint64_t lent_bytes, uint64_t ceiling_bytes)
+{
+	uint64_t step = max_u64(MIB, ceiling_bytes / LOAN_STEPS & ~(MIB - 1));
+	uint64_t loan = lent_bytes - lent_bytes % step;
+
+	return loan < had_bytes && sat_add_u64(lent_bytes, step / 2) > had_bytes ? had_bytes : loan;
 }
 
 uint64_t limits_in_force(const struct cg_limits *actual)

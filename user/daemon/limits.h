@@ -65,13 +65,24 @@ bool limits_is_heap(bool was, uint64_t reclaimable_bytes, uint64_t usage_bytes,
 uint64_t limits_claim(enum limits_mode mode, bool manual, const struct cg_limits *actual,
 		      uint64_t target_bytes, uint64_t usage_bytes, uint64_t lent_bytes);
 
+/* What was given to an engine, as the law is to know it: a limit without what is lent, as far as it
+ * is lent; where targets are protection, the target and not the loose cap. */
+uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uint64_t target_bytes,
+		      uint64_t lent_bytes, uint64_t ceiling_bytes);
+
 /*
  * What nobody uses of what is given or held back, and who is limited or capped may have on top of
  * its target where the parent's limit holds the sum: `unused` rises at once and falls with a time
- * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time. Whole
- * MiB.
+ * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time. To the
+ * byte: were it rounded down, it would fall by looking often.
  */
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
+
+/*
+ * How much of it an engine that `had` some may have now: in steps of ceiling / 128, at least a MiB,
+ * and no less before half a step is missing, so that limits are not written on every tick.
+ */
+uint64_t limits_loan(uint64_t had_bytes, uint64_t lent_bytes, uint64_t ceiling_bytes);
 
 /* The lowest limit in force, BYTES_NO_LIMIT where there is none. */
 uint64_t limits_in_force(const struct cg_limits *actual);

@@ -50,13 +50,10 @@ static void housekeeping(struct daemon *d, uint64_t now_ns)
 
 static void note_given(struct daemon *d)
 {
-	/* Soft targets are protection: what was given is the target, not the loose cap. */
 	for_each_engine (d, e)
 		d->given_bytes[e->slot] =
-		    engine_mode(e) != LIMITS_HARD
-			? d->decision[e->slot].target_bytes
-			: min_u64(sat_sub_u64(e->actual.bytes[CG_LIMIT_MAX], e->lent_bytes),
-				  d->ceiling_bytes);
+		    limits_given(engine_mode(e), &e->actual, d->decision[e->slot].target_bytes,
+				 e->lent_bytes, d->ceiling_bytes);
 }
 
 struct law_host daemon_law_host(struct daemon *d)
