@@ -232,10 +232,10 @@ static void an_engine_may_leave_in_the_middle(void **state)
 		set_usage(i, 0);
 		actuator_lower(actuator, i, CG_LIMIT_MAX, MIB);
 		if (i % 2)
-			actuator_unbind(actuator, i);
+			actuator_unbind(actuator, i, false);
 		else
-			actuator_retire(actuator, i);
-		actuator_unbind(actuator, i);
+			actuator_unbind(actuator, i, true);
+		actuator_unbind(actuator, i, false);
 	}
 	assert_true(actuator_settle(actuator, 5 * NS_PER_S));
 }
@@ -269,8 +269,8 @@ static void what_is_put_back_is_finished_after_its_engine_has_left(void **state)
 	actuator_found(actuator, 0, CG_LIMIT_MAX, 256 * MIB);
 	lower_and_hold(128 * MIB, &fd);
 	assert_false(actuator_is_retiring(actuator, id));
-	actuator_retire(actuator, 0);
-	actuator_retire(actuator, 0);
+	actuator_unbind(actuator, 0, true);
+	actuator_unbind(actuator, 0, true);
 	assert_true(actuator_is_retiring(actuator, id));
 	assert_false(actuator_settle(actuator, 20 * NS_PER_MS));
 	close(fd);
@@ -287,7 +287,7 @@ static void what_is_given_up_with_its_engine_is_not(void **state)
 	put("e0/memory.max", "268435456\n");
 	actuator_found(actuator, 0, CG_LIMIT_MAX, 256 * MIB);
 	lower_and_hold(128 * MIB, &fd);
-	actuator_unbind(actuator, 0);
+	actuator_unbind(actuator, 0, false);
 	assert_true(actuator_settle(actuator, 5 * NS_PER_S)); /* interrupted */
 	close(fd);
 	assert_int_equal(get(0, "memory.max"), 256 * MIB);
@@ -300,7 +300,7 @@ static void closing_does_not_wait_for_what_an_engine_has_left_behind(void **stat
 
 	set_usage(0, 0);
 	lower_and_hold(128 * MIB, &fd);
-	actuator_retire(actuator, 0);
+	actuator_unbind(actuator, 0, true);
 	before_ns = clock_now_ns();
 	actuator_close(actuator);
 	assert_true(clock_now_ns() - before_ns < 5 * NS_PER_S);

@@ -26,8 +26,7 @@ struct job {
 	bool writing[CG_LIMIT_COUNT]; /* a thread is inside the kernel with it */
 	bool verify[CG_LIMIT_COUNT]; /* raised while a write was under way: look again, repair */
 	uint64_t target[CG_LIMIT_COUNT];
-	uint64_t
-	    raises[CG_LIMIT_COUNT]; /* how often raised: tells a stale reading from a fresh one */
+	uint64_t raises[CG_LIMIT_COUNT]; /* how often: tells a stale reading from a fresh one */
 	pthread_t thread; /* when running */
 	struct job *next_orphan; /* its slot has been forgotten, but there is work left in it */
 	bool orphan;
@@ -337,7 +336,7 @@ static void dequeue(struct actuator *a, const struct job *j)
 	a->queued = kept;
 }
 
-static void forget(struct actuator *a, uint32_t slot, bool finish)
+void actuator_unbind(struct actuator *a, uint32_t slot, bool finish)
 {
 	struct job *j = a->job[slot];
 
@@ -363,16 +362,6 @@ static void forget(struct actuator *a, uint32_t slot, bool finish)
 		a->orphan_count++;
 	}
 	pthread_mutex_unlock(&a->lock);
-}
-
-void actuator_unbind(struct actuator *a, uint32_t slot)
-{
-	forget(a, slot, false);
-}
-
-void actuator_retire(struct actuator *a, uint32_t slot)
-{
-	forget(a, slot, true);
 }
 
 bool actuator_is_retiring(struct actuator *a, uint64_t cgroup_id)
@@ -447,16 +436,15 @@ int actuator_raise(struct actuator *a, uint32_t slot, enum cg_limit which, uint6
 		/* What was refused must not be made up for by a repair later on, when the room
 		 * for it may have gone to another: the limit stays what it was. */
 		j->target[which] = j->result.actual[which];
-		pthread_mutex_unlock(&a->lock);
-		return r;
+	} else {
+		j->result.actual[which] = *ret_actual;
+		j->result.touched[which] = true;
+		if (j->result.refused == which)
+			j->result.error = 0;
+		j->raises[which]++;
 	}
-	j->result.actual[which] = *ret_actual;
-	j->result.touched[which] = true;
-	if (j->result.refused == which)
-		j->result.error = 0;
-	j->raises[which]++;
 	pthread_mutex_unlock(&a->lock);
-	return 0;
+	return r;
 }
 
 void actuator_found(struct actuator *a, uint32_t slot, enum cg_limit which, uint64_t bytes)
@@ -495,12 +483,9 @@ bool actuator_settle(struct actuator *a, uint64_t timeout_ns)
 	int r = 0;
 
 	clock_gettime(CLOCK_REALTIME, &until);
+	timeout_ns += (uint64_t)until.tv_nsec;
 	until.tv_sec += (time_t)(timeout_ns / NS_PER_S);
-	until.tv_nsec += (long)(timeout_ns % NS_PER_S);
-	if (until.tv_nsec >= (long)NS_PER_S) {
-		until.tv_nsec -= (long)NS_PER_S;
-		until.tv_sec++;
-	}
+	until.tv_nsec = (long)(timeout_ns % NS_PER_S);
 	pthread_mutex_lock(&a->lock);
 	while ((a->queued || a->running) && r == 0)
 		r = pthread_cond_timedwait(&a->idle, &a->lock, &until);

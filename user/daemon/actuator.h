@@ -43,10 +43,9 @@ void actuator_close(struct actuator *a);
  * (-ENOMEM). */
 int actuator_bind(struct actuator *a, uint32_t slot, struct cg_node *node,
 		  const struct cg_limits *actual);
-/* Forgets the slot; the node is closed as soon as no thread uses it. Does not wait. */
-void actuator_unbind(struct actuator *a, uint32_t slot);
-/* The same, but what is to be lowered still is, and what could not be is said in the log. */
-void actuator_retire(struct actuator *a, uint32_t slot);
+/* Forgets the slot; the node is closed as soon as no thread uses it. Does not wait. With `finish`
+ * what is to be lowered still is, and what could not be is said in the log. */
+void actuator_unbind(struct actuator *a, uint32_t slot, bool finish);
 /* Whether that is still under way in this cgroup: its limits are not what they will be. */
 bool actuator_is_retiring(struct actuator *a, uint64_t cgroup_id);
 

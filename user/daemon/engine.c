@@ -320,10 +320,7 @@ void engine_deactivate(struct daemon *d, struct engine *e, bool finish)
 	}
 	demand_drop(d->demand, e->slot);
 	sensors_remove(d->sensors, e->slot);
-	if (finish)
-		actuator_retire(d->actuator, e->slot);
-	else
-		actuator_unbind(d->actuator, e->slot);
+	actuator_unbind(d->actuator, e->slot, finish);
 	/* which has the node now, and closes it */
 	e->node = NULL;
 	e->status = ENGINE_WAITING;
