@@ -321,6 +321,13 @@ static void bounds_of_the_operator_hold_at_every_tick(void **state)
 	sim_series_fini(&series);
 }
 
+static void who_joins_late_is_measured_too(void **state)
+{
+	accept("[scenario]\nlength = 30m\n[engine a]\nreads = uniform 66%\nchange = join\n"
+	       "period = 20m\n");
+	assert_true(sim_throughput(&scenario.engine[0], 0, SIM_CEILING_PAGES, 1) > 100000);
+}
+
 static int teardown(void **state)
 {
 	sim_oracle_free();
@@ -341,6 +348,7 @@ int main(void)
 		cmocka_unit_test(every_bound_can_break),
 		cmocka_unit_test(the_same_seed_gives_the_same_run),
 		cmocka_unit_test(bounds_of_the_operator_hold_at_every_tick),
+		cmocka_unit_test(who_joins_late_is_measured_too),
 	};
 
 	return cmocka_run_group_tests_name("scenarios", tests, NULL, teardown);
