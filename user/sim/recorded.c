@@ -306,11 +306,14 @@ static uint32_t choose(const struct sim_trace *t, uint32_t grain, struct ranked 
 
 const struct sim_trace *sim_trace_coarse(const struct sim_trace *t, uint32_t grain)
 {
-	const struct sim_trace *known = trace_find(t->path, grain);
+	const struct sim_trace *known;
 	_cleanup_free_ struct ranked *by_reads = NULL;
 	_cleanup_free_ uint32_t *new_key = NULL, *key = NULL;
 	uint32_t pages, hot, n = 0, seen[HOT_PART] = { 0 };
 
+	if (grain <= 1)
+		return t;
+	known = trace_find(t->path, grain);
 	if (known)
 		return known;
 	by_reads = calloc(t->pages, sizeof(*by_reads));
