@@ -98,9 +98,30 @@ teardown() {
 }
 
 @test "the example of barostat-scenario(5) keeps what it promises" {
-	sed -n '/^\.Bd -literal/,/^\.Ed/p' docs/man/barostat-scenario.5 | grep -v '^\.' >"$scratch/example.ini"
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' docs/man/barostat-scenario.5 |
+		sed -n '/^\.Bd -literal/,/^\.Ed/p' | grep -v '^\.' >"$scratch/example.ini"
 	[ -s "$scratch/example.ini" ]
 	"$barostat" simulate --check "$scratch/example.ini"
+}
+
+@test "what barostat-scenario(5) makes of recorded calls are the pages that were read" {
+	# as strace says it: a page, three of them, two threads at once, half a page, the end of a file
+	cat >"$scratch/calls" <<-'CALLS'
+		7 pread64(3, ""..., 4096, 8192)   = 4096
+		7 pread64(3, ""..., 12288, 40960) = 12288
+		7 pread64(3,  <unfinished ...>
+		8 pread64(3, ""..., 4096, 0)      = 4096
+		7 <... pread64 resumed>""..., 4096, 4096) = 4096
+		7 pread64(3, ""..., 100, 6144)    = 100
+		7 pread64(3, "", 4096, 81920)     = 0
+		7 pread64(3, 0x7f00, 4096, -1)    = -1 EINVAL (Invalid argument)
+		7 +++ exited with 0 +++
+	CALLS
+	sed -n '/^sed -nE/,/^\.Ed/p' docs/man/barostat-scenario.5 | grep -v '^\.' | sed 's/\\e/\\/g' >"$scratch/recipe"
+	[ -s "$scratch/recipe" ]
+	(cd "$scratch" && bash -e recipe)
+	echo "$(<"$scratch/reads")"
+	[ "$(tr '\n' ' ' <"$scratch/reads")" = "2 10 11 12 0 1 1 " ]
 }
 
 # examples PAGE: the commands it shows, one per line, without the prompt

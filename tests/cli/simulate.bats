@@ -38,6 +38,30 @@ tiny() {
 	[ "$(grep -c '^[a-z0-9_]* *expect ' <<<"$output")" = "$(find scenarios -name '*.ini' | wc -l)" ]
 }
 
+@test "recorded reads keep what is expected of them, plain or gzipped, from the file or by --set" {
+	ask simulate --check tests/fixtures/reads/btree.ini
+	echo "$output" "$stderr"
+	[ "$status" = 0 ]
+	gzip -c tests/fixtures/reads/btree.txt >"$scratch/reads.gz"
+	tiny
+	ask simulate "$scratch/tiny.ini" --ceiling 10% --json --set 'a.reads=trace reads.gz'
+	echo "$output" "$stderr"
+	[ "$status" = 0 ]
+	jq -e '.runs[0].score > 0.9' <<<"$output"
+}
+
+@test "recorded reads that cannot be read are refused with file and line" {
+	printf '%s\n' 1 2 none >"$scratch/reads"
+	tiny
+	ask simulate "$scratch/tiny.ini" --set 'a.reads=trace reads'
+	[ "$status" = 1 ]
+	[[ $stderr == "$scratch/reads:3: 'none' is not a page number; allowed: one page number a line, "* ]]
+	[ -z "$output" ]
+	ask simulate "$scratch/tiny.ini" --set 'a.reads=trace nothing'
+	[ "$status" = 1 ]
+	[[ $stderr == "$scratch/tiny.ini:3: [engine a] trace $scratch/nothing cannot be read: No such file or directory; allowed: "* ]]
+}
+
 @test "a law that does not work breaks what is expected, and it is said where" {
 	ask simulate --check --policy static scenarios/stampede.ini
 	echo "$output" "$stderr"

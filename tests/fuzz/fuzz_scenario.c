@@ -35,7 +35,10 @@ static void check_reads(const struct sim_spec *e)
 			continue;
 		sum += p->share;
 		require(between(p->share, 0, 1) && between(p->skew, 0, 4), "share and skew");
-		require(p->pattern == SIM_STREAM || between(p->size, .001, 4), "size");
+		require((p->pattern == SIM_TRACE) == (*p->file != 0) && !p->trace &&
+			    memchr(p->file, 0, sizeof(p->file)),
+			"a file for a trace, not opened");
+		require(p->pattern >= SIM_STREAM || between(p->size, .001, 4), "size");
 		require(p->other_size == 0 || between(p->other_size, .001, 4), "second size");
 	}
 	require(sim_is_heap(e) ? sum == 0 : fabs(sum - 1) < 1e-5, "shares make one");

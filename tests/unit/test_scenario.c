@@ -13,8 +13,9 @@
 
 #define PAGE "docs/man/barostat-scenario.5"
 
-#define HEAD "[scenario]\nlength = 40s\nmeasured_from = 5s\n"
-#define ONE  "[engine a]\nreads = uniform 66%\n"
+#define HEAD       "[scenario]\nlength = 40s\nmeasured_from = 5s\n"
+#define ONE        "[engine a]\nreads = uniform 66%\n"
+#define SIXTY_FOUR "0123456789012345678901234567890123456789012345678901234567890123"
 
 static char complaints[8192];
 static struct sim_scenario scenario;
@@ -82,6 +83,10 @@ static void a_file_says_what_is_run(void **state)
 	assert_int_equal(scenario.expect[1].options.actuator, SIM_HARD);
 	assert_int_equal(scenario.expect[1].options.gamma_ppm, 0);
 	assert_true(scenario.expect[1].reversals == 1.5);
+	accept(HEAD "[engine a]\nreads = 30% trace ../b.txt.gz, 70% uniform 5%\n");
+	assert_int_equal(scenario.engine[0].part[0].pattern, SIM_TRACE);
+	assert_string_equal(scenario.engine[0].part[0].file, "../b.txt.gz");
+	assert_null(scenario.engine[0].part[0].trace); /* parsing opens nothing */
 }
 
 static void what_is_wrong_is_said_with_its_line(void **state)
@@ -104,6 +109,10 @@ static void what_is_wrong_is_said_with_its_line(void **state)
 	refuse("[engine a]\nreads = uniform 500%\n", "cannot be understood");
 	refuse("[engine a]\nreads = uniform -5%\n", "cannot be understood");
 	refuse("[engine a]\nreads = uniform nan%\n", "cannot be understood");
+	refuse("[engine a]\nreads = trace\n", "s:2: reads = trace cannot be understood; ");
+	refuse("[engine a]\nreads = trace a b\n", "cannot be understood; allowed: up to 4 of ");
+	refuse("[engine a]\nreads = trace 66% b\n", "cannot be understood");
+	refuse("[engine a]\nreads = trace " SIXTY_FOUR SIXTY_FOUR "\n", "cannot be understood");
 	refuse(ONE "[expect]\nalone = b 5%\n", "s:4: alone = b 5% names an engine that no section");
 	refuse(ONE "[expect]\ntick = 1.5ms\n", "s:4: tick = 1.5ms is not whole milliseconds; ");
 	refuse(ONE "[expect]\npolicy = oracle\n",
@@ -321,6 +330,13 @@ static void bounds_of_the_operator_hold_at_every_tick(void **state)
 	sim_series_fini(&series);
 }
 
+static void who_joins_late_is_measured_too(void **state)
+{
+	accept("[scenario]\nlength = 30m\n[engine a]\nreads = uniform 66%\nchange = join\n"
+	       "period = 20m\n");
+	assert_true(sim_throughput(&scenario.engine[0], 0, SIM_CEILING_PAGES, 1) > 100000);
+}
+
 static int teardown(void **state)
 {
 	sim_oracle_free();
@@ -341,6 +357,7 @@ int main(void)
 		cmocka_unit_test(every_bound_can_break),
 		cmocka_unit_test(the_same_seed_gives_the_same_run),
 		cmocka_unit_test(bounds_of_the_operator_hold_at_every_tick),
+		cmocka_unit_test(who_joins_late_is_measured_too),
 	};
 
 	return cmocka_run_group_tests_name("scenarios", tests, NULL, teardown);

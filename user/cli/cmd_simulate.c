@@ -172,6 +172,8 @@ static int simulate_file(struct simulate *s, const struct cli *cli, const char *
 	r = apply_options(cli, scenario, &options);
 	if (r)
 		return r;
+	if (!sim_traces_load(scenario, to.where, &to))
+		return CLI_FAILED;
 	return s->check ? check_scenario(s, scenario, &options, to.where)
 			: run_scenario(s, cli, scenario, &options);
 }
@@ -208,5 +210,6 @@ int cmd_simulate(const struct cli *cli)
 	simulate_end(&s);
 	sim_oracle_free();
 	sim_alias_free();
+	sim_trace_free();
 	return r ? r : s.broken ? CLI_FAILED : CLI_OK;
 }

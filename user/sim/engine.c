@@ -180,6 +180,7 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t 
 	e->spec = spec;
 	e->rng.state = seed * 0x2545f4914f6cdd1dull + 99;
 	e->held_phase = -1;
+	e->ops_end = UINT64_MAX;
 	e->grain = grain;
 	for (int i = 0; i < SIM_PARTS_MAX; i++) {
 		const struct sim_part *part = &spec->part[i];
@@ -190,6 +191,14 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t 
 				 : sim_pages(fmax(part->size, part->other_size), grain);
 		if (part->pattern == SIM_NOTHING)
 			e->keys[i] = 0;
+		if (part->pattern == SIM_TRACE) {
+			if (!part->trace)
+				return -ENOENT;
+			e->trace[i] = sim_trace_coarse(part->trace, grain);
+			if (!e->trace[i])
+				return -ENOMEM;
+			e->keys[i] = e->trace[i]->pages;
+		}
 		keys += e->keys[i];
 		if (part->pattern == SIM_ZIPF) {
 			e->alias[i] = alias_get(e->keys[i], part->skew);
@@ -203,6 +212,16 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t 
 void sim_engine_fini(struct sim_engine *e)
 {
 	sim_cache_fini(&e->cache);
+}
+
+uint64_t sim_engine_pass(const struct sim_engine *e)
+{
+	double ops = 0;
+
+	for (int i = 0; i < SIM_PARTS_MAX; i++)
+		if (e->trace[i])
+			ops = fmax(ops, e->trace[i]->accesses / e->spec->part[i].share);
+	return (uint64_t)ops;
 }
 
 uint32_t sim_engine_usage(const struct sim_engine *e)
@@ -220,6 +239,11 @@ static uint32_t draw_key(struct sim_engine *e, int i, int phase)
 	switch (part->pattern) {
 	case SIM_ZIPF:
 		key = alias_draw(e->alias[i], &e->rng);
+		break;
+	case SIM_TRACE:
+		key = e->trace[i]->key[e->cursor[i]++];
+		if (e->cursor[i] == e->trace[i]->accesses)
+			e->cursor[i] = 0;
 		break;
 	case SIM_UNIFORM:
 		key = sim_below(&e->rng, keys);
@@ -249,6 +273,8 @@ static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 {
 	const struct sim_spec *spec = e->spec;
 	uint64_t hit_ns = SIM_HIT_NS * e->grain, miss_ns = spec->miss_ns * e->grain;
+	/* what is next to a page of a trace is not known */
+	uint32_t behind = spec->part[i].pattern == SIM_TRACE ? 0 : spec->readahead;
 	uint32_t end = e->base_key[i] + e->keys[i];
 
 	if (spec->part[i].pattern == SIM_STREAM) {
@@ -263,7 +289,7 @@ static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 	miss_ns = miss_ns / 2 + (uint64_t)(sim_uniform(&e->rng) * (double)miss_ns);
 	if (bring_in(e, key))
 		e->stall_ns += miss_ns;
-	for (uint32_t k = key + 1; k <= key + spec->readahead && k < end; k++)
+	for (uint32_t k = key + 1; k <= key + behind && k < end; k++)
 		if (e->cache.seen[k] != 1)
 			bring_in(e, k);
 	return hit_ns + miss_ns;
@@ -298,7 +324,7 @@ static void run_cache(struct sim_engine *e, uint64_t to_ns)
 			if (e->thread_ns[j] < e->thread_ns[t])
 				t = j;
 		now = e->thread_ns[t];
-		if (now >= to_ns)
+		if (now >= to_ns || e->ops == e->ops_end)
 			return;
 		i = draw_part(e);
 		e->thread_ns[t] += access_page(e, i, draw_key(e, i, phase_now(e, now)));

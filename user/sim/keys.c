@@ -30,10 +30,11 @@ static const struct sim_key engine_keys[] = {
 	{ "kind", "cache, bursts, sine or ramp", KIND(word), FIELD(sim_spec, kind),
 	  OF("cache", "bursts", "sine", "ramp") },
 	{ "reads",
-	  "up to 4 of 'zipf SKEW SIZE', 'uniform SIZE', 'loop SIZE' and 'stream' with commas "
-	  "between, each with its share before it when there are several ('80% zipf 0.9 60%, 20% "
+	  "up to 4 of 'zipf SKEW SIZE', 'uniform SIZE', 'loop SIZE', 'stream' and 'trace FILE' "
+	  "with commas between, each with its share before it when there are several ('80% zipf 0.9 60%, 20% "
 	  "stream'); SIZE a percentage of the ceiling from 0.1% to 400%, or two with '/' between "
-	  "(uniform and loop): in even and in odd periods",
+	  "(uniform and loop): in even and in odd periods; FILE below 128 bytes, without blank or "
+	  "comma",
 	  KIND(reads), FIELD(sim_spec, part) },
 	{ "threads", "a whole number from 1 to 16", KIND(count), FIELD(sim_spec, threads),
 	  BETWEEN(1, SIM_THREADS_MAX) },

@@ -2,6 +2,7 @@
 /*
  * The best fixed split: throughput of every engine at every size, measured alone and held in each
  * of its phases, then dynamic programming over the sizes. It ignores the price of filling a cache.
+ * A trace differs from place to place: it is warmed up with, and measured over, the whole of it.
  */
 #include <errno.h>
 #include <math.h>
@@ -12,6 +13,7 @@
 
 #define WARM_NS     (4 * SIM_S)
 #define MEASURE_NS  (4 * SIM_S)
+#define PRESENT_NS  (3600 * SIM_S) /* the latest that an engine may join */
 #define CACHE_SLOTS 8192
 
 struct point {
@@ -32,20 +34,38 @@ void sim_oracle_free(void)
 	points_used = 0;
 }
 
+/* Runs for so long, and on to the end of its traces. Returns when that was. */
+static uint64_t run_whole(struct sim_engine *e, uint64_t from_ns, uint64_t for_ns)
+{
+	uint64_t pass = sim_engine_pass(e), begin = e->ops, end_ns = from_ns + for_ns;
+
+	e->ops_end = UINT64_MAX;
+	sim_engine_run(e, PRESENT_NS, end_ns);
+	if (!pass)
+		return end_ns;
+	e->ops_end = begin + (e->ops - begin + pass - 1) / pass * pass;
+	sim_engine_run(e, PRESENT_NS, UINT64_MAX);
+	end_ns = e->thread_ns[0];
+	for (uint32_t t = 1; t < e->spec->threads; t++)
+		if (e->thread_ns[t] < end_ns)
+			end_ns = e->thread_ns[t];
+	return end_ns;
+}
+
 static double measure(const struct sim_spec *spec, int phase, uint32_t pages, uint32_t grain)
 {
 	struct sim_engine e;
-	uint64_t ops, end = WARM_NS + MEASURE_NS;
+	uint64_t ops, begin_ns, end_ns;
 	double result = 0;
 
 	if (sim_engine_init(&e, spec, grain, 7) < 0)
 		return 0;
 	e.held_phase = phase;
 	e.alone_pages = pages;
-	sim_engine_run(&e, 100 * SIM_S, WARM_NS);
+	begin_ns = run_whole(&e, 0, WARM_NS);
 	ops = e.ops;
-	sim_engine_run(&e, 100 * SIM_S, end);
-	result = (double)(e.ops - ops) / ((double)MEASURE_NS / SIM_S);
+	end_ns = run_whole(&e, begin_ns, MEASURE_NS);
+	result = (double)(e.ops - ops) / ((double)(end_ns - begin_ns) / SIM_S);
 	sim_engine_fini(&e);
 	return result;
 }
@@ -80,7 +100,7 @@ double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages, ui
 {
 	struct sim_spec key = key_of(spec);
 	struct point *p;
-	uint64_t hash = 1469598103934665603ull;
+	uint64_t hash = 1469598103934665603ull, word;
 
 	if (!points || points_used > CACHE_SLOTS * 3 / 4) {
 		sim_oracle_free();
@@ -88,8 +108,11 @@ double sim_throughput(const struct sim_spec *spec, int phase, uint32_t pages, ui
 	}
 	if (!points)
 		return 0;
-	for (size_t i = 0; i < sizeof(key); i++)
-		hash = (hash ^ ((const uint8_t *)&key)[i]) * 1099511628211ull;
+	for (size_t i = 0; i < sizeof(key) / sizeof(word); i++) {
+		memcpy(&word, (const uint8_t *)&key + i * sizeof(word), sizeof(word));
+		hash = (hash ^ word) * 1099511628211ull;
+		hash ^= hash >> 32;
+	}
 	hash =
 	    (hash ^ pages ^ ((uint64_t)phase << 40) ^ ((uint64_t)grain << 32)) * 1099511628211ull;
 	for (uint32_t i = (uint32_t)(hash >> 20) % CACHE_SLOTS;; i = (i + 1) % CACHE_SLOTS) {

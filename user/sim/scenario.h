@@ -61,6 +61,12 @@ bool sim_scenario_parse(const char *name, const char *text, size_t bytes, struct
 			struct sim_scenario *ret);
 /* The same from a file; its name is the file's without directory and ".ini". */
 bool sim_scenario_read(const char *path, struct sim_complaints *to, struct sim_scenario *ret);
+/*
+ * Loads the files that engines replay, relative to the scenario file's directory; needed before a
+ * scenario with such engines is run, and again when some were changed. False when it complained.
+ */
+bool sim_traces_load(struct sim_scenario *scenario, const char *scenario_path,
+		     struct sim_complaints *to);
 /* No bound but what no run may ever do. */
 void sim_expect_nothing(struct sim_expect *e, const struct sim_options *options);
 /* What must hold between keys; to be called again when some were changed. */

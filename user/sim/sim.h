@@ -4,8 +4,8 @@
  * ceiling, sensed as the daemon senses them, steered by the law's own object files. Deterministic
  * for a seed. Sizes in pages unless a name says otherwise, times in ns of simulated time.
  *
- * Not thread-safe: zipf tables and measured throughputs are kept between runs, until
- * sim_alias_free() and sim_oracle_free().
+ * Not thread-safe: zipf tables, recorded accesses and measured throughputs are kept between runs,
+ * until sim_alias_free(), sim_trace_free() and sim_oracle_free() (always the last two together).
  *
  * What it leaves out: eviction costs no time, file pages are clean, LRU is exact, engines do not
  * share a disk.
@@ -20,18 +20,21 @@
 
 #include "user/daemon/law.h"
 
-#define SIM_ENGINES_MAX   16
-#define SIM_THREADS_MAX   16
-#define SIM_PARTS_MAX     4
-#define SIM_EXPECTS_MAX   8
-#define SIM_NAME_MAX      32
-#define SIM_CEILING_PAGES 16384u
-#define SIM_HIT_NS        10000u
-#define SIM_NOISE_FACTOR  20.0 /* between the heaviest and the lightest load */
-#define SIM_NOISE_UNIT_NS 150000 /* think time is this x (factor - 1) */
-#define SIM_SAMPLE_SHIFT  4 /* at grain 1 */
-#define SIM_GRAIN_MAX     16 /* then every page is sampled */
-#define SIM_GHOST_WAYS    4
+#define SIM_ENGINES_MAX        16
+#define SIM_THREADS_MAX        16
+#define SIM_PARTS_MAX          4
+#define SIM_EXPECTS_MAX        8
+#define SIM_NAME_MAX           32
+#define SIM_TRACE_FILE_MAX     128
+#define SIM_TRACE_ACCESSES_MAX (1u << 24)
+#define SIM_TRACE_PAGES_MAX    (1u << 22)
+#define SIM_CEILING_PAGES      16384u
+#define SIM_HIT_NS             10000u
+#define SIM_NOISE_FACTOR       20.0 /* between the heaviest and the lightest load */
+#define SIM_NOISE_UNIT_NS      150000 /* think time is this x (factor - 1) */
+#define SIM_SAMPLE_SHIFT       4 /* at grain 1 */
+#define SIM_GRAIN_MAX          16 /* then every page is sampled */
+#define SIM_GHOST_WAYS         4
 #define SIM_FILES_RUNG                                                                             \
 	(LAW_VALID_USAGE | LAW_VALID_KINDS | LAW_VALID_REFAULTS | LAW_VALID_PSI_MEMORY |           \
 	 LAW_VALID_PSI_IO | LAW_VALID_FAULTS)
@@ -49,7 +52,7 @@ uint32_t sim_below(struct sim_rng *r, uint32_t end);
 
 /* -- what an engine does -- */
 
-enum sim_pattern { SIM_NOTHING, SIM_ZIPF, SIM_UNIFORM, SIM_LOOP, SIM_STREAM };
+enum sim_pattern { SIM_NOTHING, SIM_ZIPF, SIM_UNIFORM, SIM_LOOP, SIM_STREAM, SIM_TRACE };
 
 struct sim_part {
 	enum sim_pattern pattern;
@@ -57,7 +60,22 @@ struct sim_part {
 	double skew; /* zipf exponent */
 	double share; /* of the accesses, less than 1 for all but the last part */
 	double other_size; /* the size in odd phases; 0: the same */
+	char file[SIM_TRACE_FILE_MAX]; /* of a trace, as it is said; rest zeroed */
+	const struct sim_trace *trace; /* what is in it, once sim_traces_load() was called */
 };
+
+/* Recorded accesses, replayed in order over and over. */
+struct sim_trace {
+	struct sim_trace *next;
+	char *path;
+	uint32_t grain;
+	uint32_t accesses, pages;
+	uint32_t *key; /* [accesses], below pages */
+};
+
+/* The same for a coarser grain; NULL: no memory. Kept until sim_trace_free(). */
+const struct sim_trace *sim_trace_coarse(const struct sim_trace *trace, uint32_t grain);
+void sim_trace_free(void);
 
 enum sim_change {
 	SIM_STEADY,
@@ -211,6 +229,7 @@ struct sim_engine {
 	uint64_t thread_ns[SIM_THREADS_MAX]; /* when it is free again */
 	uint32_t base_key[SIM_PARTS_MAX], keys[SIM_PARTS_MAX], cursor[SIM_PARTS_MAX];
 	const struct sim_alias *alias[SIM_PARTS_MAX];
+	const struct sim_trace *trace[SIM_PARTS_MAX];
 	uint64_t think_ns, noise_until_ns;
 	uint64_t burst_from_ns, burst_until_ns;
 	double burst_size;
@@ -218,15 +237,19 @@ struct sim_engine {
 	uint64_t pushed_ns; /* since when a retaining heap is pushed */
 	bool starved; /* the heap stood at its limit in the last slice */
 	int held_phase; /* for the oracle: -1 none */
+	uint64_t ops_end; /* for the oracle: a cache stops after so many */
 	/* results and sensors, cumulative */
 	uint64_t ops, cpu_ns, stall_ns, refaults, limit_hits, blocked_ns;
 	uint32_t alone_pages; /* without a host: all it may have */
 	double ideal_ops; /* what it would have done alone */
 };
 
+/* 0, -ENOMEM, or -ENOENT: a trace was not loaded. */
 int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t grain,
 		    uint64_t seed);
 void sim_engine_fini(struct sim_engine *e);
+/* Reads after which its traces have been replayed once, in the mean; 0: it has none. */
+uint64_t sim_engine_pass(const struct sim_engine *e);
 void sim_engine_run(struct sim_engine *e, uint64_t from_ns, uint64_t to_ns);
 uint32_t sim_engine_usage(const struct sim_engine *e);
 /* 0 or 1: which phase an engine that has phases is in. */
@@ -273,7 +296,8 @@ struct sim_result {
 
 /*
  * Runs the scenario once. `fixed` is NULL, or the pages each engine has for good instead of what
- * the law says. ret_series may be NULL; else the caller owns what it gets. 0 or -ENOMEM.
+ * the law says. ret_series may be NULL; else the caller owns what it gets. 0, or as
+ * sim_engine_init().
  */
 int sim_run(const struct sim_scenario *scenario, const struct sim_options *options,
 	    const uint32_t *fixed, struct sim_result *ret, struct sim_series *ret_series);

@@ -253,6 +253,15 @@ static bool read_skew(struct sim_part *part, const char *text)
 	return end && !*end && part->skew <= 4;
 }
 
+/* Only its name: it is read when all is known to hold together. */
+static bool read_file(struct sim_part *part, const char *name)
+{
+	if (!name || strlen(name) >= sizeof(part->file))
+		return false;
+	memcpy(part->file, name, strlen(name));
+	return true;
+}
+
 /* "zipf 0.9 60%", with "80%" before it or not. */
 static bool read_part(struct sim_part *part, char *text)
 {
@@ -272,9 +281,12 @@ static bool read_part(struct sim_part *part, char *text)
 			: !strcmp(word, "uniform") ? SIM_UNIFORM
 			: !strcmp(word, "loop")    ? SIM_LOOP
 			: !strcmp(word, "stream")  ? SIM_STREAM
+			: !strcmp(word, "trace")   ? SIM_TRACE
 						   : SIM_NOTHING;
 	if (part->pattern == SIM_NOTHING)
 		return false;
+	if (part->pattern == SIM_TRACE)
+		return read_file(part, next_word(&text)) && !next_word(&text);
 	if (part->pattern == SIM_ZIPF && !read_skew(part, next_word(&text)))
 		return false;
 	if (part->pattern != SIM_STREAM && !read_sizes(part, next_word(&text)))
