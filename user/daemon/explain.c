@@ -19,7 +19,7 @@ const char *explain_peer(const struct daemon *d, uint32_t peer)
 static json_t *present(const struct daemon *d, const struct engine *e)
 {
 	const struct law_estimate *est = &d->estimate[e->slot];
-	uint64_t cap = e->actual.bytes[CG_LIMIT_HIGH];
+	uint64_t cap = e->actual.bytes[CG_LIMIT_HIGH], limit = limits_in_force(&e->actual);
 	char usage[16], target[16], more[16], also[48] = "", buf[CONFIG_PATH_MAX + 64];
 	static const char *const modes[] = {
 		[LIMITS_HARD] = "limited to",
@@ -40,9 +40,10 @@ static json_t *present(const struct daemon *d, const struct engine *e)
 	}
 	units_format_size(d->sample[e->slot].usage_bytes, usage, sizeof(usage));
 	units_format_size(d->decision[e->slot].target_bytes, target, sizeof(target));
-	if (e->soft && cap != BYTES_NO_LIMIT) {
-		units_format_size(cap, more, sizeof(more));
-		snprintf(also, sizeof(also), " and capped at %s", more);
+	if (e->soft && limit != BYTES_NO_LIMIT) {
+		units_format_size(limit, more, sizeof(more));
+		snprintf(also, sizeof(also), " and %s %s",
+			 limit == cap ? "capped at" : "limited to", more);
 	} else if (lent) {
 		units_format_size(lent, more, sizeof(more));
 		snprintf(also, sizeof(also), " and the %s that nobody uses", more);
