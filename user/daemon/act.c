@@ -23,8 +23,7 @@
 #define LEARNED_FLOOR_NS  (10 * NS_PER_S)
 #define RELEASE_WITHIN_NS NS_PER_S
 
-/* What the actuator's threads read back since the last look. */
-static void take_result(struct daemon *d, struct engine *e, struct actuator_result *ret)
+void act_take_result(struct daemon *d, struct engine *e, struct actuator_result *ret)
 {
 	actuator_result(d->actuator, e->slot, ret);
 	for (int w = 0; w < CG_LIMIT_COUNT; w++) {
@@ -54,7 +53,7 @@ static void collect(struct daemon *d, struct engine *e, uint64_t now_ns)
 {
 	struct actuator_result result;
 
-	take_result(d, e, &result);
+	act_take_result(d, e, &result);
 	if (result.busy || !result.error)
 		return;
 	if (result.error != -EBUSY) {
@@ -377,7 +376,7 @@ static void lend(struct daemon *d, uint64_t now_ns)
 	for_each_engine (d, e) {
 		if (e->status != ENGINE_ACTIVE)
 			continue;
-		held &= d->parent_ceiling && e->below_ceiling;
+		held &= e->below_ceiling;
 		if (e->heap)
 			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
 								 d->sample[e->slot].usage_bytes));

@@ -176,6 +176,9 @@ struct daemon {
 void sample_all(struct daemon *d, uint64_t now_ns);
 void sample_one(struct daemon *d, struct engine *e, uint64_t now_ns);
 void act_all(struct daemon *d, uint64_t now_ns);
+struct actuator_result;
+/* Brings e->actual up to date with what the actuator has read back since it was last asked. */
+void act_take_result(struct daemon *d, struct engine *e, struct actuator_result *ret);
 void publish_all(struct daemon *d, uint64_t now_ns);
 
 /* -- engines (engine.c) -- */
@@ -204,6 +207,8 @@ static inline enum limits_mode engine_mode(const struct engine *e)
 	return e->soft ? LIMITS_SOFT : e->held_by_parent && e->heap ? LIMITS_BACKSTOP : LIMITS_HARD;
 }
 
+/* Below the common parent, whether its limit is the ceiling or not. */
+bool engine_is_below_parent(const struct daemon *d, const struct engine *e);
 bool engine_is_made_by_us(const struct daemon *d, const struct engine *e);
 
 /* -- leaving (leave.c) -- */

@@ -69,11 +69,6 @@ static void check_pressure(json_t *checks, const struct daemon *d)
 		check(checks, "psi", "ok", "per-cgroup pressure totals and fast triggers", "");
 }
 
-static bool is_below_parent(const struct daemon *d, const struct engine *e)
-{
-	return d->parent && engine_path_is_below(e->conf->cgroup, cg_node_path(d->parent));
-}
-
 static void check_ceiling(json_t *checks, const struct daemon *d)
 {
 	if (!d->parent)
@@ -105,7 +100,7 @@ static void check_layout(json_t *checks, const struct daemon *d)
 		waiting += e->status == ENGINE_WAITING;
 		manual += e->manual;
 		outside += e->status == ENGINE_ACTIVE && !e->soft && d->abilities->has_low &&
-			   e->conf->limit == CONFIG_LIMIT_SOFT && !is_below_parent(d, e);
+			   e->conf->limit == CONFIG_LIMIT_SOFT && !engine_is_below_parent(d, e);
 	}
 	snprintf(detail, sizeof(detail), "%u active, %u waiting for their cgroup, %u manual",
 		 active, waiting, manual);

@@ -131,11 +131,15 @@ static void watch_pressure(struct daemon *d, struct engine *e)
 	e->psi_fd = fd;
 }
 
+bool engine_is_below_parent(const struct daemon *d, const struct engine *e)
+{
+	return d->parent && engine_path_is_below(e->conf->cgroup, cg_node_path(d->parent));
+}
+
 /* Soft targets need memory.low and the ceiling on a parent above the engine. */
 static void choose_mode(struct daemon *d, struct engine *e)
 {
-	bool below = d->parent && d->parent_ceiling &&
-		     engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent));
+	bool below = d->parent_ceiling && engine_is_below_parent(d, e);
 	bool can = below && d->abilities->has_low;
 
 	e->below_ceiling = below;

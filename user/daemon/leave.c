@@ -23,13 +23,11 @@ static void restore_limits(struct daemon *d, struct engine *e)
 	/* What steering still wants is not wanted any more; only then is what stands known. */
 	for (int w = 0; w < CG_LIMIT_COUNT; w++)
 		actuator_withdraw(d->actuator, e->slot, (enum cg_limit)w);
-	actuator_result(d->actuator, e->slot, &now);
+	act_take_result(d, e, &now);
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		enum cg_limit w = order[i];
 		uint64_t back = e->origin.limits.bytes[w], actual;
 
-		if (now.touched[w])
-			e->actual.bytes[w] = now.actual[w];
 		if (back == e->actual.bytes[w])
 			continue;
 		if (back > e->actual.bytes[w] || w < CG_LIMIT_HIGH)

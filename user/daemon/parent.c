@@ -20,18 +20,21 @@ static bool parent_cannot(const struct daemon *d, uint64_t ceiling_bytes)
 	uint64_t stays = 0;
 
 	for_each_engine (d, e)
-		if (e->status == ENGINE_ACTIVE &&
-		    engine_path_is_below(cg_node_path(e->node), cg_node_path(d->parent)))
+		if (e->status == ENGINE_ACTIVE && engine_is_below_parent(d, e))
 			stays = sat_add_u64(stays, d->sample[e->slot].unreclaimable_bytes);
 	return stays > ceiling_bytes;
 }
 
-/* memory.max below what cannot be reclaimed kills: bring the usage down first. */
+/* v2: memory.max below what cannot be reclaimed kills: bring the usage down first. */
 static int parent_make_room(struct daemon *d, uint64_t ceiling_bytes)
 {
 	uint64_t until_ns = clock_now_ns() + PARENT_SHRINK_MAX_NS;
 	uint64_t usage, freed;
 
+	if (parent_cannot(d, ceiling_bytes))
+		return -EBUSY;
+	if (d->abilities->kind != CG_KIND_V2)
+		return 0;
 	while (cg_node_usage(d->parent, &usage) == 0 && usage > ceiling_bytes) {
 		if (clock_now_ns() > until_ns ||
 		    cg_node_reclaim(d->parent, min_u64(usage - ceiling_bytes, PARENT_BITE_BYTES),
@@ -85,9 +88,7 @@ static void parent_set_ceiling(struct daemon *d)
 		log_warn("event=ceiling_lowered parent=%s limit=%s config=%s detail=\"the "
 			 "parent's own limit is respected\"",
 			 cg_node_path(d->parent), a, units_format_size(ceiling, b, sizeof(b)));
-	if (now.bytes[CG_LIMIT_MAX] > goal && parent_cannot(d, goal))
-		r = -EBUSY;
-	else if (d->abilities->kind == CG_KIND_V2 && now.bytes[CG_LIMIT_MAX] > goal)
+	if (now.bytes[CG_LIMIT_MAX] > goal)
 		r = parent_make_room(d, goal);
 	if (r == 0 && now.bytes[CG_LIMIT_MAX] != goal)
 		r = cg_node_set_limit(d->parent, CG_LIMIT_MAX, goal, &actual);
