@@ -13,13 +13,16 @@
 #define STARVED_COST     8 /* an operation of a heap at its limit takes this much longer */
 #define IDLE_THINK_NS    (50 * SIM_MS)
 
-uint64_t sim_random(struct sim_rng *r)
+uint64_t sim_mix(uint64_t x)
 {
-	uint64_t x = r->state += 0x9e3779b97f4a7c15ull;
-
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
 	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
 	return x ^ (x >> 31);
+}
+
+uint64_t sim_random(struct sim_rng *r)
+{
+	return sim_mix(r->state += 0x9e3779b97f4a7c15ull);
 }
 
 double sim_uniform(struct sim_rng *r)

@@ -55,9 +55,7 @@ static struct sim_trace *trace_add(const char *path, uint32_t grain, uint32_t *k
 
 static uint32_t hash_of(uint64_t x)
 {
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return (uint32_t)((x ^ (x >> 31)) >> 16);
+	return (uint32_t)(sim_mix(x) >> 16);
 }
 
 /* -- the file -- */

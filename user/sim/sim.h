@@ -46,6 +46,7 @@ struct sim_rng {
 	uint64_t state;
 };
 
+uint64_t sim_mix(uint64_t x); /* the finaliser of splitmix64 */
 uint64_t sim_random(struct sim_rng *r);
 double sim_uniform(struct sim_rng *r); /* [0, 1) */
 uint32_t sim_below(struct sim_rng *r, uint32_t end);
