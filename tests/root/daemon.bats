@@ -21,6 +21,12 @@ two_engines() {
 	CONF
 }
 
+# a cgroup that is there before the daemon is
+existing_service() {
+	mkdir -p "$memory/$parent/svc"
+	[ "$hierarchy" != v2 ] || echo +memory >"$memory/$parent/cgroup.subtree_control"
+}
+
 targets_fit() {
 	[ "$(query '[.engines[].target_bytes] | add')" -le $((256 * 1048576 * 95 / 100)) ] &&
 		[ "$(query '[.engines[].target_bytes] | min')" -ge $((16 * 1048576)) ]
@@ -78,8 +84,7 @@ targets_fit() {
 
 # bats test_tags=guest
 @test "SIGTERM puts back the limit an existing cgroup had, and leaves the cgroup" {
-	mkdir -p "$memory/$parent/svc"
-	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	existing_service
 	set_limit_of "$parent/svc" $((900 * 1048576))
 	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
 		[engine svc]
@@ -189,8 +194,7 @@ targets_fit() {
 
 # bats test_tags=guest
 @test "a cgroup that vanishes is said and given up, and taken up again when it is back" {
-	mkdir -p "$memory/$parent/svc"
-	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	existing_service
 	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
 		[engine svc]
 		cgroup = $parent/svc
@@ -219,8 +223,7 @@ targets_fit() {
 }
 
 @test "a dry run decides and publishes, and changes nothing" {
-	mkdir -p "$memory/$parent/svc"
-	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	existing_service
 	set_limit_of "$parent/svc" $((900 * 1048576))
 	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
 		[engine svc]
@@ -266,8 +269,7 @@ targets_fit() {
 
 # bats test_tags=guest
 @test "a reload without an engine puts back the limit its cgroup had, also a lower one" {
-	mkdir -p "$memory/$parent/svc"
-	[ "$hierarchy" = v2 ] && echo +memory >"$memory/$parent/cgroup.subtree_control"
+	existing_service
 	set_limit_of "$parent/svc" $((128 * 1048576))
 	write_config "ceiling = 256M" "interval = 50ms" <<-CONF
 		[engine other]

@@ -229,6 +229,16 @@ static void put_loop(uint32_t pages)
 	fclose(f);
 }
 
+/* The same host with a loop that is drawn, and with one that is recorded. */
+static void run_both(const struct sim_options *options, const char *drawn, const char *recorded,
+		     struct sim_result *loop, struct sim_result *trace)
+{
+	assert_true(load(drawn));
+	assert_int_equal(sim_run(&scenario, options, NULL, loop, NULL), 0);
+	assert_true(load(recorded));
+	assert_int_equal(sim_run(&scenario, options, NULL, trace, NULL), 0);
+}
+
 static void a_recorded_loop_is_a_loop(void **state)
 {
 	struct sim_options options = SIM_OPTIONS;
@@ -236,12 +246,12 @@ static void a_recorded_loop_is_a_loop(void **state)
 
 	put_loop(SIM_CEILING_PAGES / 2);
 	for (options.grain = 1; options.grain <= SIM_GRAIN_MAX; options.grain *= 4) {
-		assert_true(load(HEAD "[engine a]\nreads = loop 50%\n[engine b]\n"
-				      "reads = uniform 80%\n"));
-		assert_int_equal(sim_run(&scenario, &options, NULL, &loop, NULL), 0);
-		assert_true(load(HEAD "[engine a]\nreads = trace loop\nreadahead = 4\n[engine b]\n"
-				      "reads = uniform 80%\n"));
-		assert_int_equal(sim_run(&scenario, &options, NULL, &trace, NULL), 0);
+		run_both(&options,
+			 HEAD "[engine a]\nreads = loop 50%\n[engine b]\n"
+			      "reads = uniform 80%\n",
+			 HEAD "[engine a]\nreads = trace loop\nreadahead = 4\n[engine b]\n"
+			      "reads = uniform 80%\n",
+			 &loop, &trace);
 		for (int i = 0; i < 2; i++) {
 			assert_true(fabs(loop.n[i] - trace.n[i]) < .01);
 			assert_true(fabs(loop.target_end[i] - trace.target_end[i]) < .001);
@@ -257,12 +267,12 @@ static void a_part_among_others_is_a_loop_too(void **state)
 
 	options.grain = 4;
 	put_loop(SIM_CEILING_PAGES / 4);
-	assert_true(load(HEAD "[engine a]\nreads = 60% loop 25%, 40% zipf 0.9 80%\n[engine b]\n"
-			      "reads = uniform 80%\n"));
-	assert_int_equal(sim_run(&scenario, &options, NULL, &loop, NULL), 0);
-	assert_true(load(HEAD "[engine a]\nreads = 60% trace loop, 40% zipf 0.9 80%\n[engine b]\n"
-			      "reads = uniform 80%\n"));
-	assert_int_equal(sim_run(&scenario, &options, NULL, &trace, NULL), 0);
+	run_both(&options,
+		 HEAD "[engine a]\nreads = 60% loop 25%, 40% zipf 0.9 80%\n[engine b]\n"
+		      "reads = uniform 80%\n",
+		 HEAD "[engine a]\nreads = 60% trace loop, 40% zipf 0.9 80%\n[engine b]\n"
+		      "reads = uniform 80%\n",
+		 &loop, &trace);
 	for (int i = 0; i < 2; i++)
 		assert_true(fabs(loop.n[i] - trace.n[i]) < .02);
 }
