@@ -24,6 +24,7 @@
 
 #include <jansson.h>
 
+#include "bench/added.h"
 #include "cgroup/cgroup.h"
 #include "user/common/cleanup.h"
 #include "user/common/clock.h"
@@ -33,7 +34,7 @@
 #define AREA_BYTES   (16ul << 20)
 #define PASSES       5
 #define ROUNDS       40
-#define ROUNDS_MAX   1000
+#define ROUNDS_MAX   ADDED_ROUNDS_MAX
 #define SETTLE_US    30000
 #define ALL_LEFT_OUT ((1u << SENSOR_COUNT) - 1)
 #define ONLY(id)     (ALL_LEFT_OUT & ~(1u << (id)))
@@ -56,6 +57,7 @@ static const struct cell {
 	{ "stalls", ONLY(SENSOR_STALLS), true },
 	{ "refaults", ONLY(SENSOR_REFAULTS), true },
 	{ "reclaim", ONLY(SENSOR_RECLAIM), true },
+	{ "reuse", ONLY(SENSOR_REUSE), true },
 	{ "children", ONLY(SENSOR_CHILDREN), true },
 };
 
@@ -241,43 +243,9 @@ static void measure(struct bench *b, size_t cell, unsigned int round)
 		cost[cell][kind][round] = best[kind];
 }
 
-static int by_value(const void *a, const void *b)
+static struct added result_of(size_t cell, int kind, unsigned int rounds)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Quartile q (1, 2, 3) of n values. */
-static int64_t quartile(const int64_t *values, unsigned int n, unsigned int q)
-{
-	int64_t sorted[ROUNDS_MAX];
-
-	memcpy(sorted, values, n * sizeof(*values));
-	qsort(sorted, n, sizeof(*sorted), by_value);
-	return sorted[n * q / 4 < n ? n * q / 4 : n - 1];
-}
-
-struct result {
-	double ns, added_ns, added_low_ns, added_high_ns, ratio;
-};
-
-static struct result result_of(size_t cell, int kind, unsigned int rounds)
-{
-	int64_t own[ROUNDS_MAX], added[ROUNDS_MAX], none[ROUNDS_MAX];
-	struct result r;
-
-	for (unsigned int i = 0; i < rounds; i++) {
-		own[i] = (int64_t)cost[cell][kind][i];
-		none[i] = (int64_t)cost[0][kind][i];
-		added[i] = own[i] - none[i];
-	}
-	r.ns = (double)quartile(own, rounds, 2) / 1e3;
-	r.added_ns = (double)quartile(added, rounds, 2) / 1e3;
-	r.added_low_ns = (double)quartile(added, rounds, 1) / 1e3;
-	r.added_high_ns = (double)quartile(added, rounds, 3) / 1e3;
-	r.ratio = 1 + r.added_ns / ((double)quartile(none, rounds, 2) / 1e3);
-	return r;
+	return added_of(cost[cell][kind], cost[0][kind], rounds);
 }
 
 static void print_variants(json_t *ret_json)
@@ -310,7 +278,7 @@ static void print_table(unsigned int rounds, bool each)
 	       "ratio");
 	for (int kind = 0; kind < KINDS; kind++) {
 		for (size_t c = 0; c < CELLS; c++) {
-			struct result r = result_of(c, kind, rounds);
+			struct added r = result_of(c, kind, rounds);
 
 			if (!cells[c].each || each)
 				printf("%-5s %-16s %9.1f %+9.1f %+9.1f %+9.1f %7.4f\n",
@@ -327,7 +295,7 @@ static void print_json(unsigned int rounds, bool each)
 	print_variants(variants);
 	for (int kind = 0; kind < KINDS; kind++) {
 		for (size_t c = 0; c < CELLS; c++) {
-			struct result r = result_of(c, kind, rounds);
+			struct added r = result_of(c, kind, rounds);
 
 			if (!cells[c].each || each)
 				json_array_append_new(

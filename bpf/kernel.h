@@ -127,6 +127,10 @@ struct mm_struct;
 
 struct reclaim_state;
 
+struct task_io_accounting {
+	__u64 syscr; /* CONFIG_TASK_XACCT: system calls that have read */
+};
+
 struct task_struct {
 	unsigned in_iowait : 1;
 	unsigned in_memstall : 1; /* CONFIG_PSI */
@@ -138,6 +142,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct css_set *cgroups;
 	unsigned int memcg_nr_pages_over_high;
+	struct task_io_accounting ioac;
 };
 
 struct super_block {
@@ -152,6 +157,7 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	__u32 i_generation;
+	long long i_size;
 	struct rw_semaphore i_rwsem;
 };
 
@@ -161,6 +167,18 @@ struct address_space {
 	struct inode *host;
 	unsigned long flags;
 };
+
+struct file {
+	struct address_space *f_mapping;
+};
+
+struct kiocb {
+	struct file *ki_filp;
+	long long ki_pos;
+};
+
+struct iov_iter;
+struct pipe_inode_info;
 
 typedef struct {
 	unsigned long val;

@@ -9,6 +9,7 @@
  * throws away the oldest of a batch on some CPU rather than the oldest.) When a set is full the
  * oldest of the four goes, whosever it is.
  */
+#include "bpf/pages.bpf.h"
 #include "bpf/refaults.h"
 #include "bpf/returning.bpf.h"
 
@@ -16,8 +17,7 @@
 const volatile uint32_t sample_shift = 0;
 const volatile uint32_t ghost_sets = 1;
 
-#define WAYS          4
-#define LARGEST_FOLIO 4096 /* pages looked at in one folio; 512 is the largest there is on x86 */
+#define WAYS 4
 
 /* In a tag: name's high half, the slot's generation, the slot. 0: free. */
 #define TAG_SLOT_BITS  20
@@ -51,58 +51,6 @@ struct {
 	__type(key, uint32_t);
 	__type(value, struct refault_counters);
 } refault_counters SEC(".maps");
-
-/*
- * Reclaim takes pages of one cgroup by the dozen, and the way from a page to its slot is three
- * probe reads and a hash. So the last answer is kept per CPU, for two jiffies: a cgroup that is
- * freed and another made at the same address in that time would be a page or two in a wrong slot.
- */
-struct last_slot {
-	uint64_t memcg_and_slot; /* one word, so that a preempted program sees no mixture */
-	uint64_t jiffies;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, uint32_t);
-	__type(value, struct last_slot);
-} last_slot SEC(".maps");
-
-#define LAST_SLOT_BITS 20
-
-static __always_inline uint32_t cached_slot_of_folio(struct folio *folio)
-{
-	uint64_t memcg = (folio->memcg_data >> 6) << LAST_SLOT_BITS;
-	uint32_t zero = 0, none = (1u << LAST_SLOT_BITS) - 1, slot;
-	struct last_slot *last = bpf_map_lookup_elem(&last_slot, &zero);
-	uint64_t now = bpf_jiffies64();
-
-	if (!last)
-		return NO_SLOT;
-	slot = last->memcg_and_slot & none;
-	if ((last->memcg_and_slot & ~(uint64_t)none) == memcg && now - last->jiffies < 2)
-		return slot == none ? NO_SLOT : slot;
-	slot = slot_of_folio(folio);
-	last->memcg_and_slot = memcg | (slot & none);
-	last->jiffies = now;
-	return slot;
-}
-
-static __always_inline uint32_t pages_of(struct folio *folio)
-{
-	uint32_t pages;
-
-	if (!(flags_of(folio) & page_flag(PG_head)))
-		return 1;
-	if (bpf_core_field_exists(folio->_folio_nr_pages))
-		pages = folio->_folio_nr_pages;
-	else if (bpf_core_field_exists(folio->_nr_pages))
-		pages = folio->_nr_pages;
-	else
-		pages = 1;
-	return pages && pages <= LARGEST_FOLIO ? pages : 1;
-}
 
 static __always_inline bool is_swapcache(struct folio *folio)
 {
@@ -186,28 +134,6 @@ static __always_inline struct ghost_set *set_of(uint64_t page)
 static __always_inline uint64_t tag_of(uint64_t page, uint32_t slot, uint64_t generation)
 {
 	return (page & ~0xffffffffull) | (generation & TAG_GENERATION) << TAG_SLOT_BITS | slot;
-}
-
-static __always_inline uint32_t distance_bin(uint64_t distance)
-{
-	uint64_t d = distance;
-	uint32_t e = 0, bin;
-
-	if (distance < DISTANCE_SUB_BINS)
-		return distance;
-	if (d >> 32)
-		e += 32, d >>= 32;
-	if (d >> 16)
-		e += 16, d >>= 16;
-	if (d >> 8)
-		e += 8, d >>= 8;
-	if (d >> 4)
-		e += 4, d >>= 4;
-	if (d >> 2)
-		e += 2, d >>= 2;
-	e += d >> 1;
-	bin = (e - 1) * DISTANCE_SUB_BINS + ((distance >> (e - 2)) & (DISTANCE_SUB_BINS - 1));
-	return bin < DISTANCE_BINS ? bin : DISTANCE_BINS - 1;
 }
 
 /* One pass over the pages of a folio; most have one. */
@@ -338,16 +264,6 @@ static long arrive(uint32_t i, void *ctx)
 	if (is_sampled(page) && come_back(pass, page) && i == 0)
 		pass->first_is_back = true;
 	return 0;
-}
-
-/*
- * A buffered write makes pages without reading them and holds the inode's lock, which a read never
- * holds alone. What is written over need not have been kept.
- */
-static __always_inline bool is_writing(struct folio *folio)
-{
-	return (folio->mapping->host->i_rwsem.owner.counter & ~7l) ==
-	       (long)bpf_get_current_task_btf();
 }
 
 static __always_inline void arrived(struct folio *folio, struct pass *pass)

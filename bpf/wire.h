@@ -35,13 +35,20 @@ enum stall_cause {
 #define DISTANCE_SUB_BINS 4
 #define DISTANCE_BINS     128
 
+/*
+ * Reuse times in sampled accesses, the same with 8 sub-bins: t < 8 is bin t; otherwise (e - 2) * 8 +
+ * ((t >> (e - 3)) & 7). 256 bins reach 2^34; a power of two, for bpf/reuse.bpf.c masks with it.
+ */
+#define REUSE_SUB_BINS 8
+#define REUSE_BINS     256
+
 /* One slot, summed over CPUs: what sensors_read() brings up to date. `valid` and `moved` have bits
  * (1 << enum sensor_id). */
 struct sensor_reading {
 	uint32_t valid;
 	uint32_t moved; /* what is new since the reading before, of sensors with much to copy */
 	uint64_t walk_moved; /* the walk that the walk's part is of, see walk.h */
-	uint32_t reserved0;
+	uint32_t reuse_sample_shift;
 	uint32_t ghost_sample_shift; /* 1 in 2^shift pages is followed */
 	/* faults */
 	uint64_t majfault_count;
@@ -57,6 +64,12 @@ struct sensor_reading {
 	uint64_t ghost_refaults; /* sampled refaults whose ghost was found */
 	uint64_t ghost_unknown; /* sampled refaults whose ghost was gone, or of another engine */
 	uint64_t ghost_distance[DISTANCE_BINS];
+	/* reuse (sampled numbers, times as well: multiply by 1 << reuse_sample_shift) */
+	uint64_t accesses; /* pages that read() copied from the page cache */
+	uint64_t first_accesses; /* those of them that were not known */
+	uint64_t late_misses; /* of no meaning but that `missed` has moved */
+	uint64_t reused[REUSE_BINS]; /* the others, by reuse time */
+	uint64_t missed[REUSE_BINS]; /* those of these that had been read in since */
 	/* reclaim */
 	uint64_t reclaim_scanned_pages, reclaim_stolen_pages; /* by whom ever, from this engine */
 	uint64_t direct_reclaims; /* times a task of the engine went into direct reclaim */

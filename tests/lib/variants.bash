@@ -14,6 +14,7 @@
 #   run_in NAME COMMAND...       in its cgroup, on one processor, so that PSI totals are its own times
 #   tell COMMAND                 one command of tests/tools/sensor_dump to each variant
 #   value VARIANT SLOT JQ        of the last `tell read`
+#   need_sensor NAME             goes on with the variants in which it is on; skips when there is none
 #   psi NAME memory|io           total of some, ns
 #   stat_of NAME FIELD           of memory.stat
 # variants_teardown in teardown, variants_close in teardown_file.
@@ -61,6 +62,7 @@ variants_setup() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 	find_hierarchies || skip "no memory controller here"
 	[ -z "$why_off" ] || skip "$why_off"
+	looked_at=$variants
 	WORK=$(mktemp -d "${TMPDIR:-/var/tmp}/barostat-test-XXXXXX")
 	watched=0
 }
@@ -178,6 +180,21 @@ open_variant() {
 	echo $! >"$observers/$variant.pid"
 	variants="$variants $variant"
 	tell_one "$variant" state
+	cp "$observers/$variant.json" "$observers/$variant.state"
+}
+
+need_sensor() {
+	local variant why
+
+	looked_at=
+	for variant in $variants; do
+		if [ "$(jq -r ".$1.variant" "$observers/$variant.state")" != off ]; then
+			looked_at="$looked_at $variant"
+		else
+			why=$(jq -r ".$1.why" "$observers/$variant.state")
+		fi
+	done
+	[ -n "$looked_at" ] || skip "sensor $1 is off: $why"
 }
 
 close_variant() {

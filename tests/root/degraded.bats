@@ -58,6 +58,19 @@ is_active() {
 	[ "$(limit_of "$parent")" = $((256 * 1048576)) ]
 }
 
+@test "reuse = no leaves that sensor out and no other, and a reload cannot bring it back" {
+	sed -i 's/^\[daemon\]$/&\nreuse = no/' "$conf"
+	start_daemon
+	[ "$(query .rung)" != files ] || skip "no BPF here"
+	cli --json doctor | jq -e '.sensors[] | select(.name == "reuse") |
+		.variant == "off" and .why == "switched off by configuration"'
+	cli --json doctor | jq -e '.sensors[] | select(.name == "walk") | .variant != "off"'
+	sed -i 's/^reuse = no$/reuse = yes/' "$conf"
+	kill -HUP "$daemon_pid"
+	said() { grep -q 'reload_refused.*bpf and reuse cannot change while running' "$log"; }
+	wait_for 5 said
+}
+
 @test "on a read-only cgroup file system the daemon observes" {
 	mkdir -p "$memory/$parent"
 	[ "$hierarchy" = hybrid ] || echo +memory >"$memory/$parent/cgroup.subtree_control"

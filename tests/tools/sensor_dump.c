@@ -51,6 +51,14 @@ static json_t *array_of(const uint64_t *values, size_t n)
 	return a;
 }
 
+/* Without the zeros at the end: of long ones. */
+static json_t *head_of(const uint64_t *values, size_t n)
+{
+	while (n && !values[n - 1])
+		n--;
+	return array_of(values, n);
+}
+
 static void on_event(void *arg, const struct sensor_event *e)
 {
 	struct dump *d = arg;
@@ -95,6 +103,7 @@ static json_t *reading(const struct sensor_reading *r)
 	PUT(majfault_count), PUT(majfault_ns);
 	PUT(evictions), PUT(ghost_sample_shift), PUT(ghost_evictions), PUT(ghost_refaults);
 	PUT(ghost_unknown);
+	PUT(accesses), PUT(first_accesses), PUT(reuse_sample_shift);
 	PUT(reclaim_scanned_pages), PUT(reclaim_stolen_pages), PUT(direct_reclaims);
 	PUT(oom_kills);
 	PUT(usage_bytes), PUT(max_bytes), PUT(high_bytes), PUT(low_bytes), PUT(swap_bytes);
@@ -110,6 +119,8 @@ static json_t *reading(const struct sensor_reading *r)
 	json_object_set_new(o, "majfault_latency", array_of(r->majfault_latency, LATENCY_BINS));
 	json_object_set_new(o, "stalls", stalls(r));
 	json_object_set_new(o, "ghost_distance", array_of(r->ghost_distance, DISTANCE_BINS));
+	json_object_set_new(o, "reused", head_of(r->reused, REUSE_BINS));
+	json_object_set_new(o, "missed", head_of(r->missed, REUSE_BINS));
 	return o;
 }
 

@@ -85,7 +85,7 @@ static void refuse(const char *text, const char *expected)
 
 #define KEYS_DAEMON                                                                                                          \
 	"ceiling, reserve, burst, interval, interval_min, interval_max, lease, parent, page, socket, engine_socket, state, " \
-	"metrics, metrics_remote, page_mode, policy, gamma, bpf and log_level"
+	"metrics, metrics_remote, page_mode, policy, gamma, bpf, reuse and log_level"
 #define KEYS_ENGINE "group, cgroup, min, max, initial, weight, stall_target, limit and user"
 #define SHARE       UNITS_SIZE_ALLOWED ", or a percentage of the ceiling like 25%"
 #define NAME        "1 to 63 letters, digits, '.', '_' and '-', the first a letter, a digit or '_'"

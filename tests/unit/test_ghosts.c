@@ -28,6 +28,24 @@ static void the_documented_rates_are_those_of_the_plan(void **state)
 				 want[i].shift);
 }
 
+static void accesses_are_followed_of_fewer_pages(void **state)
+{
+	static const struct {
+		uint64_t ceiling_bytes;
+		uint32_t shift, sets;
+	} want[] = {
+		{ 16 * MIB, 0, 2048 }, { 64 * MIB, 2, 2048 }, { 192 * MIB, 4, 2048 },
+		{ GIB, 4, 8192 },      { 4 * GIB, 4, 32768 }, { 64 * GIB, 6, 131072 },
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		struct ghost_plan plan = reuse_plan(want[i].ceiling_bytes, 0, PAGE);
+
+		assert_int_equal(plan.sample_shift, want[i].shift);
+		assert_int_equal(plan.sets, want[i].sets);
+	}
+}
+
 static void the_table_remembers_twice_the_ceiling(void **state)
 {
 	for (uint64_t ceiling = 8 * MIB; ceiling <= 1024 * GIB; ceiling = ceiling * 5 / 4) {
@@ -68,6 +86,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_documented_rates_are_those_of_the_plan),
+		cmocka_unit_test(accesses_are_followed_of_fewer_pages),
 		cmocka_unit_test(the_table_remembers_twice_the_ceiling),
 		cmocka_unit_test(sets_are_a_power_of_two_within_bounds_for_any_input),
 		cmocka_unit_test(a_size_asked_for_is_used_to_the_full),

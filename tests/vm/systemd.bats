@@ -20,7 +20,7 @@ setup() {
 	grep -qx 'restarted: active active' <<<"$output"
 	grep -qx 'stopped: no cgroup left' <<<"$output"
 	# what the sandbox costs is one sensor, where Debian reserves software events for CAP_SYS_ADMIN
-	[ "$(grep -c '^sensor ' <<<"$output")" = 7 ]
-	[ -z "$(grep -E '^sensor (walk|stalls|refaults|reclaim|oom|children) off' <<<"$output")" ]
+	[ "$(grep -c '^sensor ' <<<"$output")" = 8 ]
+	[ -z "$(grep -E '^sensor (walk|stalls|refaults|reclaim|oom|reuse|children) off' <<<"$output")" ]
 	grep -qE '^sensor faults (fentry|off .*perf_event_paranoid)' <<<"$output"
 }

@@ -121,6 +121,7 @@ struct config *config_new(void)
 	c->policy = LAW_POLICY_MARGINAL;
 	c->gamma_ppm = 1000000;
 	c->bpf = true;
+	c->reuse = true;
 	c->log_level = LOG_LEVEL_INFO;
 	if (!config_group_add(c, "")) {
 		config_free(c);

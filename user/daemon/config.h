@@ -87,6 +87,7 @@ struct config {
 	enum law_policy policy;
 	uint32_t gamma_ppm;
 	bool bpf; /* bpf = no: files rung */
+	bool reuse; /* reuse = no: without the sensor that every read() passes */
 	int log_level; /* enum log_level of user/common/log.h */
 	struct config_where where; /* the last [daemon] section */
 	struct config_where interval_min_where, interval_max_where, lease_where, page_where,

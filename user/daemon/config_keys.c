@@ -63,6 +63,7 @@ static const struct config_key daemon_keys[] = {
 	{ "gamma", "100%", "a percentage from 0% (proportional fairness) to 100% (throughput)",
 	  KIND(percent32), FIELD(config, gamma_ppm) },
 	{ "bpf", "yes", "yes or no", KIND(bool), FIELD(config, bpf) },
+	{ "reuse", "yes", "yes or no", KIND(bool), FIELD(config, reuse) },
 	{ "log_level", "info", "error, warning, info or debug", KIND(log_level),
 	  FIELD(config, log_level) },
 };

@@ -271,10 +271,11 @@ int daemon_reload(struct daemon *d, char *ret_why, size_t why_size)
 	if (r == 0 &&
 	    (strcmp(fresh->page, old->page) != 0 || strcmp(fresh->socket, old->socket) != 0 ||
 	     strcmp(fresh->engine_socket, old->engine_socket) != 0 ||
-	     strcmp(fresh->parent, old->parent) != 0)) {
+	     strcmp(fresh->parent, old->parent) != 0 || fresh->bpf != old->bpf ||
+	     fresh->reuse != old->reuse)) {
 		snprintf(ret_why, why_size,
-			 "page, socket, engine_socket and parent cannot change while running; "
-			 "restart the daemon for that");
+			 "page, socket, engine_socket, parent, bpf and reuse cannot change while "
+			 "running; restart the daemon for that");
 		r = -EINVAL;
 	} else if (r < 0) {
 		snprintf(ret_why, why_size, "%s", text && text[0] ? text : strerror(-r));

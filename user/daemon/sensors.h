@@ -27,6 +27,7 @@ enum sensor_id {
 	SENSOR_REFAULTS, /* ghosts: refault-distance histogram */
 	SENSOR_RECLAIM, /* reclaim scanned/stolen by whom */
 	SENSOR_OOM, /* OOM victims */
+	SENSOR_REUSE, /* reuse times of pages, hit or missed */
 	SENSOR_CHILDREN, /* cgroups made and removed below engines */
 	SENSOR_COUNT
 };
@@ -48,7 +49,7 @@ struct sensors_options {
 	bool hybrid; /* memory cgroup ids are of the v1 hierarchy */
 	uint32_t ghost_entries; /* 0: default from the ceiling */
 	uint64_t ceiling_bytes; /* sizes the ghost table and picks the sampling rate */
-	uint32_t left_out; /* 1 << enum sensor_id: not to be loaded (benches measure one by one) */
+	uint32_t left_out; /* 1 << enum sensor_id: not to be loaded */
 };
 
 int sensors_open(const struct sensors_options *options, struct sensors **ret);

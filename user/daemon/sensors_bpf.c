@@ -28,10 +28,10 @@ struct sensor_common { /* as in bpf/shared.bpf.h */
 };
 
 static const struct sensor_module *const modules[SENSOR_COUNT] = {
-	[SENSOR_WALK] = &sensor_walk,         [SENSOR_FAULTS] = &sensor_faults,
-	[SENSOR_STALLS] = &sensor_stalls,     [SENSOR_REFAULTS] = &sensor_refaults,
-	[SENSOR_RECLAIM] = &sensor_reclaim,   [SENSOR_OOM] = &sensor_oom,
-	[SENSOR_CHILDREN] = &sensor_children,
+	[SENSOR_WALK] = &sensor_walk,       [SENSOR_FAULTS] = &sensor_faults,
+	[SENSOR_STALLS] = &sensor_stalls,   [SENSOR_REFAULTS] = &sensor_refaults,
+	[SENSOR_RECLAIM] = &sensor_reclaim, [SENSOR_OOM] = &sensor_oom,
+	[SENSOR_REUSE] = &sensor_reuse,     [SENSOR_CHILDREN] = &sensor_children,
 };
 
 struct sensors {
@@ -165,7 +165,8 @@ static void open_modules(struct sensors *s)
 	}
 	for (int i = 0; i < SENSOR_COUNT; i++) {
 		if (s->options.left_out & 1u << i)
-			snprintf(s->state[i].why, sizeof(s->state[i].why), "left out by option");
+			snprintf(s->state[i].why, sizeof(s->state[i].why),
+				 "switched off by configuration");
 		else
 			sensor_climb(&s->ctx, modules[i], &fentry, &s->state[i], &s->private[i]);
 	}

@@ -55,7 +55,7 @@ struct sensor_module {
 };
 
 extern const struct sensor_module sensor_walk, sensor_faults, sensor_stalls, sensor_refaults,
-    sensor_reclaim, sensor_oom, sensor_children;
+    sensor_reuse, sensor_reclaim, sensor_oom, sensor_children;
 
 /*
  * Gives an opened, not yet loaded object the shared maps, and sets `lanes`, `slots` and
@@ -65,6 +65,9 @@ int sensor_share(const struct sensor_ctx *ctx, struct bpf_object *obj);
 
 /* Makes a map [slots][lanes] long. Between open and load. */
 int sensor_size_counters(const struct sensor_ctx *ctx, struct bpf_map *map);
+
+/* Without a ceiling in the options, what a host has: the most an engine can have. */
+uint64_t sensor_ceiling_bytes(const struct sensor_ctx *ctx);
 
 /* Of all programs only those whose name ends in "_fentry" ("_tp" for SENSOR_TRACEPOINT) or that
  * carry neither suffix are loaded; their twins are not. Between open and load. */

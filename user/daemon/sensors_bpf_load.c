@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/btf.h>
 
@@ -188,6 +189,13 @@ int sensor_share(const struct sensor_ctx *ctx, struct bpf_object *obj)
 int sensor_size_counters(const struct sensor_ctx *ctx, struct bpf_map *map)
 {
 	return bpf_map__set_max_entries(map, ctx->slots * ctx->lanes);
+}
+
+uint64_t sensor_ceiling_bytes(const struct sensor_ctx *ctx)
+{
+	if (ctx->options->ceiling_bytes)
+		return ctx->options->ceiling_bytes;
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static bool ends_in(const char *name, const char *suffix)

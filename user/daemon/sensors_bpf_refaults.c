@@ -37,19 +37,11 @@ static void refaults_closep(struct refaults **r)
 	refaults_close(*r);
 }
 
-/* Without a ceiling in the options, what a host has is the most an engine can have. */
-static uint64_t ceiling_of(const struct sensors_options *options, uint32_t page_bytes)
-{
-	if (options->ceiling_bytes)
-		return options->ceiling_bytes;
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) * page_bytes;
-}
-
 static int prepare(struct refaults *r, const struct sensor_ctx *ctx, enum sensor_variant variant)
 {
 	uint32_t page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
-	struct ghost_plan plan = ghosts_plan(ceiling_of(ctx->options, page_bytes),
-					     ctx->options->ghost_entries, page_bytes);
+	struct ghost_plan plan =
+	    ghosts_plan(sensor_ceiling_bytes(ctx), ctx->options->ghost_entries, page_bytes);
 	int err;
 
 	err = sensor_share(ctx, r->bpf->obj);

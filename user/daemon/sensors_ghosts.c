@@ -16,13 +16,14 @@ static uint64_t table_of(uint64_t entries)
 	       round_up_pow2(entries / GHOST_WAYS, GHOST_SETS_MIN, GHOST_SETS_MAX);
 }
 
-struct ghost_plan ghosts_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes)
+static struct ghost_plan plan_for(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes,
+				  uint32_t enough)
 {
 	uint64_t remembered = ceiling_bytes / page_bytes * 2;
 	uint64_t most = table_of(entries ? entries : GHOSTS_DEFAULT);
 	uint32_t shift = 0;
 
-	while (!entries && shift < GHOST_SHIFT_USUAL && remembered >> shift > GHOSTS_ENOUGH)
+	while (!entries && shift < GHOST_SHIFT_USUAL && remembered >> shift > enough)
 		shift++;
 	while (shift < GHOST_SHIFT_MAX && remembered >> shift > most)
 		shift++;
@@ -31,4 +32,14 @@ struct ghost_plan ghosts_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t
 		.sets = round_up_pow2((remembered >> shift) / GHOST_WAYS, GHOST_SETS_MIN,
 				      (uint32_t)(most / GHOST_WAYS)),
 	};
+}
+
+struct ghost_plan ghosts_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes)
+{
+	return plan_for(ceiling_bytes, entries, page_bytes, GHOSTS_ENOUGH);
+}
+
+struct ghost_plan reuse_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes)
+{
+	return plan_for(ceiling_bytes, entries, page_bytes, REUSE_ENOUGH);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How many ghosts the refaults sensor keeps, and which pages leave one. Pure. */
+/* How many pages the refaults and reuse sensors remember, and which pages those are. Pure. */
 #ifndef BAROSTAT_DAEMON_SENSORS_GHOSTS_H
 #define BAROSTAT_DAEMON_SENSORS_GHOSTS_H
 
@@ -13,6 +13,8 @@
 #define GHOST_SETS_MAX    (1u << 20) /* 64 MiB of kernel memory */
 #define GHOSTS_ENOUGH     (1u << 15) /* 128 of them for each of the law's 128 buckets, twice */
 #define GHOSTS_DEFAULT    (1u << 19) /* 8 MiB */
+
+#define REUSE_ENOUGH (1u << 13) /* sampled pages: every access counts, not only what was evicted */
 
 struct ghost_plan {
 	uint32_t sample_shift; /* 1 in 2^shift pages leaves a ghost */
@@ -29,5 +31,12 @@ struct ghost_plan {
  * table, and as many pages are followed as fit.
  */
 struct ghost_plan ghosts_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes);
+
+/*
+ * The same for the pages whose accesses the reuse sensor follows; its sets have twice the ways, as a
+ * loop over more pages than a set has ways would find none of them. One in 16 from 256 MiB on
+ * (accesses cost a program run each, and far more of them come than refaults), all up to 16 MiB.
+ */
+struct ghost_plan reuse_plan(uint64_t ceiling_bytes, uint32_t entries, uint32_t page_bytes);
 
 #endif

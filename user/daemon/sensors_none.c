@@ -19,6 +19,7 @@ static const struct sensor_state all_off[SENSOR_COUNT] = {
 	[SENSOR_REFAULTS] = { "refaults", SENSOR_OFF, WHY },
 	[SENSOR_RECLAIM] = { "reclaim", SENSOR_OFF, WHY },
 	[SENSOR_OOM] = { "oom", SENSOR_OFF, WHY },
+	[SENSOR_REUSE] = { "reuse", SENSOR_OFF, WHY },
 	[SENSOR_CHILDREN] = { "children", SENSOR_OFF, WHY },
 };
 

@@ -140,6 +140,7 @@ static int open_sensors(struct daemon *d)
 		.no_bpf = !d->config->bpf,
 		.hybrid = d->abilities->kind == CG_KIND_HYBRID,
 		.ceiling_bytes = d->config->ceiling_bytes,
+		.left_out = d->config->reuse ? 0 : 1u << SENSOR_REUSE,
 	};
 	const struct sensor_state *s;
 	int r = sensors_open(&options, &d->sensors);
