@@ -49,7 +49,7 @@ completes() {
 	[ "$(completes 'barostat set pg limit=')" = "hard soft " ]
 	[[ " $(completes 'barostat simulate --policy ')" == *" best "*" marginal "* ]]
 	[ "$(completes 'barostat simulate --actuator ')" = "hard none protect " ]
-	[ "$(completes 'barostat simulate --sensors ')" = "all files " ]
+	[ "$(completes 'barostat simulate --sensors ')" = "all files ghosts " ]
 }
 
 @test "engines come from the pressure page" {

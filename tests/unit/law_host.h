@@ -134,6 +134,19 @@ static void host_demand(struct host *h, uint32_t i)
 	s->demand.ack_epoch = any(h, less(s->demand.grant_epoch, below(h, 3)));
 }
 
+/* Some bins at random, some of what is in them missed, and what is seen the first time. */
+static void host_reuse(struct host *h, struct law_sample *s, uint64_t pages)
+{
+	s->reuse_sample_shift = (uint32_t)any(h, 4);
+	s->first_accesses += any(h, one_in(h, 4) ? pages / 8 : 0);
+	for (int i = 0; i < 3; i++) {
+		uint64_t bin = below(h, REUSE_BINS), n = below(h, pages + 1);
+
+		s->reused[bin] += any(h, n);
+		s->missed[bin] += any(h, below(h, n + 1));
+	}
+}
+
 /* Plausible activity: counters that grow, usage near the target. */
 static void host_sample(struct host *h)
 {
@@ -142,7 +155,7 @@ static void host_sample(struct host *h)
 		uint64_t target = h->state.engine[i].target_bytes;
 		uint64_t dt = 250 * MS, pages = below(h, 3000);
 
-		s->valid = one_in(h, 4) ? (uint32_t)rnd(h) : 0x1ff;
+		s->valid = one_in(h, 4) ? (uint32_t)rnd(h) : one_in(h, 2) ? 0x3ff : 0x1ff;
 		s->ghost_sample_shift = (uint32_t)any(h, 4);
 		s->usage_bytes = any(h, target - (target > 64 * MIB ? pages_of(h, 64 * MIB) : 0));
 		s->file_bytes = s->usage_bytes / 2;
@@ -150,6 +163,10 @@ static void host_sample(struct host *h)
 		if (one_in(h, 3))
 			s->unreclaimable_bytes =
 			    any(h, pages_of(h, h->params.ceiling_bytes % CAP / (2 * h->n)));
+		if (one_in(h, 2)) /* all the rest is cache: then reuse times may speak for it */
+			s->file_bytes = less(s->usage_bytes, s->unreclaimable_bytes);
+		s->file_mapped_bytes = any(h, one_in(h, 4) ? s->file_bytes / 2 : 0);
+		host_reuse(h, s, pages);
 		host_demand(h, i);
 		s->limit_hits += any(h, below(h, 3));
 		s->pgsteal += pages * below(h, 3);

@@ -279,7 +279,7 @@ static void receivers_are_full_sure_and_patient(void **state)
 
 		h->params.policy = LAW_POLICY_MARGINAL;
 		for (int t = 0; t < 60; t++) {
-			uint64_t bucket, step;
+			uint64_t bucket;
 
 			host_sample(h);
 			host_estimate(h);
@@ -287,11 +287,12 @@ static void receivers_are_full_sure_and_patient(void **state)
 			dt_ns = min_of(h->now_ns - planned_ns, 1000 * MS);
 			planned_ns = h->state.planned_ns;
 			bucket = (up(h->params.ceiling_bytes) + 127) / 128 * LAW_PAGE_BYTES;
-			step = max_of(2 * h->params.ceiling_bytes / 16,
-				      h->params.ceiling_bytes / 16 * (dt_ns / MS) / 250);
 			for (uint32_t i = 0; i < h->n; i++) {
 				const struct law_decision *d = &h->decision[i];
 				uint64_t margin = min_of(2 * bucket, d->before_bytes / 4);
+				uint64_t most = h->params.ceiling_bytes /
+						(h->estimate[i].memory.reuse_known ? 5 : 16);
+				uint64_t step = max_of(2 * most, most * (dt_ns / MS) / 250);
 
 				if (!received_by_plan(h, i) || d->clamps || is_heap(h, i) ||
 				    h->estimate[i].memory.heap)

@@ -79,7 +79,8 @@ static void a_file_says_what_is_run(void **state)
 	assert_true(scenario.expect[0].alone[1] == .9 && scenario.expect[0].alone[0] == .1);
 	assert_true(scenario.expect[0].worst == SIM_UNSAID);
 	assert_int_equal(scenario.expect[0].options.tick_ns, 250 * SIM_MS);
-	assert_true(scenario.expect[1].options.files_rung && scenario.expect[1].options.best);
+	assert_true(scenario.expect[1].options.sensors == SIM_SENSORS_FILES &&
+		    scenario.expect[1].options.best);
 	assert_int_equal(scenario.expect[1].options.actuator, SIM_HARD);
 	assert_int_equal(scenario.expect[1].options.gamma_ppm, 0);
 	assert_true(scenario.expect[1].reversals == 1.5);

@@ -100,7 +100,7 @@ static void offer_words(const struct words *w, enum cli_word kind, const char *p
 					     "target", "stall", "refaults" };
 
 	static const char *const actuators[] = { "protect", "hard", "none" };
-	static const char *const sensors[] = { "all", "files" };
+	static const char *const sensors[] = { "all", "ghosts", "files" };
 
 	switch (kind) {
 	case CLI_WORD_ENGINE:

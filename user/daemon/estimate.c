@@ -313,7 +313,8 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 	struct law_memory *m = &e->memory;
 	bool moving = turns_over(e, e->evictions_per_s) &&
 		      e->evictions_per_s > law_pages(is->usage_bytes) / STREAM_TURNOVER_S;
-	bool reuses = ((uint64_t)m->above * m->kappa >> LAW_ONE_SHIFT) > LAW_ONE / 100;
+	uint64_t worth = m->reuse_known ? law_reuse_worth(e) : m->above;
+	bool reuses = (worth * m->kappa >> LAW_ONE_SHIFT) > LAW_ONE / 100;
 	bool returns =
 	    (iv->valid & LAW_VALID_DISTANCES) == 0 && e->refaults_per_s > e->evictions_per_s / 16;
 
@@ -347,6 +348,9 @@ static void sets_update(struct law_estimate *e, const struct law_sample *is, uin
 	} else if (m->kappa < IDLE_KAPPA && m->refault_stall == 0) {
 		e->working_set_bytes = fixed;
 		e->idle_bytes += is->usage_bytes - fixed;
+	} else if (m->reuse_known) {
+		e->working_set_bytes = law_max(fixed, law_reuse_needs(e));
+		e->idle_bytes += law_less(is->usage_bytes, e->working_set_bytes);
 	} else if (m->above > 0) {
 		e->working_set_bytes = law_max(is->usage_bytes, (uint64_t)m->top * e->bucket_bytes);
 	}
@@ -379,8 +383,7 @@ static void estimate_start(struct law_estimate *e, const struct law_params *para
 static void estimate_remember(struct law_estimate *e, const struct law_sample *sample,
 			      uint64_t now_ns)
 {
-	/* the distances stay what they were at the last fold: law_curve.c takes its own deltas */
-	law_copy_but_distances(&e->last, sample);
+	law_copy_but_histograms(&e->last, sample);
 	e->updated_ns = now_ns;
 	if (e->updates < UINT32_MAX)
 		e->updates++;
@@ -418,6 +421,8 @@ void estimate_update(struct law_estimate *e, const struct law_params *params,
 	e->memory.fold_samples += iv.samples;
 	e->memory.fold_refaults += iv.refaults;
 	e->memory.fold_evictions += iv.evictions;
+	e->memory.fold_cure_ns +=
+	    law_part(law_min(dt_ns, 1000 * LAW_S), e->memory.interval_stall << 12);
 	law_curve_update(e, params, sample, limit_bytes, now_ns);
 	stream_update(e, &iv, sample);
 	sets_update(e, sample, limit_bytes);

@@ -48,6 +48,7 @@ enum law_valid {
 	LAW_VALID_DISTANCES = 1u << 6, /* refault-distance histogram, from BPF */
 	LAW_VALID_CPU = 1u << 7,
 	LAW_VALID_FAULTS = 1u << 8,
+	LAW_VALID_REUSE = 1u << 9, /* reuse times, from BPF */
 };
 
 /* What an engine says it is doing; the same numbers as enum baro_hint. */
@@ -77,9 +78,11 @@ struct law_demand {
 /* One engine at one instant. Counters are cumulative and may reset (then the delta counts as 0). */
 struct law_sample {
 	uint32_t valid; /* enum law_valid */
-	uint32_t ghost_sample_shift;
+	uint32_t ghost_sample_shift, reuse_sample_shift;
+	uint32_t spare;
 	uint64_t usage_bytes;
 	uint64_t anon_bytes, file_bytes, shmem_bytes, kernel_bytes, dirty_bytes;
+	uint64_t file_mapped_bytes; /* includes mapped shmem */
 	uint64_t unreclaimable_bytes; /* anon without swap + shmem + kernel + locked */
 	uint64_t refault_file, refault_anon; /* pages */
 	uint64_t pgfault, pgmajfault, pgscan, pgsteal;
@@ -88,6 +91,7 @@ struct law_sample {
 	uint64_t majfault_ns, majfault_count;
 	uint64_t evictions, ghost_refaults, ghost_unknown; /* see bpf/wire.h */
 	uint64_t distance[DISTANCE_BINS];
+	uint64_t first_accesses, reused[REUSE_BINS], missed[REUSE_BINS]; /* see bpf/wire.h */
 	uint64_t cpu_ns; /* CPU time of the engine's tasks */
 	uint64_t cpu_system_ns; /* the part of it that was spent in the kernel */
 	uint64_t cpu_at_ns; /* when these were read; 0: with the rest of the sample */
@@ -123,6 +127,14 @@ struct law_params {
 	struct law_group group[LAW_GROUPS_MAX];
 };
 
+/* How often the engine reads again, by how many of its accesses lie in between: decayed counts with
+ * 8 fractional bits, and the work in which they were counted (law_reuse.c). */
+struct law_reuse {
+	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
+	uint64_t first;
+	uint64_t work_ns;
+};
+
 /*
  * What the estimate remembers between samples, private to the law. Fractions are in 1/2^20
  * (LAW_ONE of law_math.h).
@@ -133,6 +145,7 @@ struct law_memory {
 	uint64_t fold_samples; /* those whose distance is known, or as good as */
 	uint64_t fold_stall; /* a stall was seen since then */
 	uint64_t fold_evictions; /* pages evicted since then */
+	uint64_t fold_cure_ns; /* of the time since then, what memory would have cured */
 	uint64_t parallelism_16; /* tasks that run or wait for memory at once, 16.16, >= 1 */
 	uint64_t refault_stall; /* EWMA: share of task time that waits for what memory would cure */
 	uint64_t interval_stall; /* the same, last interval */
@@ -168,12 +181,14 @@ struct law_memory {
 	uint32_t top; /* buckets at and above are zero */
 	bool heap; /* nothing of it is being evicted nor can be: it asks by stalling */
 	bool distances_known; /* last.distance is of this engine's last fold */
+	bool reuse_known; /* so are last.reused and missed, and the curve is drawn from them */
 	uint32_t base_bucket; /* at the last fold */
 	uint32_t claim_top; /* buckets from there to here lay inside a moment ago */
 	uint32_t doubts; /* how often what was remembered did not prove true */
 	uint64_t claim_ns; /* when the last of these was taken */
 	/* refaults that they should have seen by now, and all that there were; with 4 fractional bits */
 	uint64_t claim_expected_4, claim_seen_4;
+	struct law_reuse reuse;
 };
 
 /*
@@ -299,6 +314,8 @@ struct law_engine_state {
 	uint32_t hysteresis_ppm; /* multiplier, 1000000 = none yet; 0 counts as that */
 	uint64_t limit_hits; /* of the last sample */
 	uint64_t granted_ns; /* last grant from free memory */
+	uint64_t turned_ns; /* it last began to move the other way */
+	uint64_t stayed_ns; /* EWMA of the times between two such turns; 0: there was none */
 	struct law_peer_state peer;
 	struct law_ask_state ask;
 	struct law_trial_state trial;

@@ -3,7 +3,8 @@
  * The remembered utility curve of one engine: curve[b] is the stall per second of undisturbed work
  * that would disappear if the engine's memory reached through bucket b, a 128th of the ceiling.
  *
- * Buckets outside the present size are observed: a refault at distance d (pages evicted in
+ * Where reuse times are known all of it is drawn from them (law_reuse.c). Else buckets outside the
+ * present size are observed: a refault at distance d (pages evicted in
  * between) of an engine that stood at size `base` would have been a hit at base + d. Buckets inside
  * cannot be observed, they hit; they are remembered and slowly forgotten, by busy time, so that an
  * idle engine forgets nothing.
@@ -24,7 +25,6 @@
 #define DOUBT_STEPS         128 /* of forgetting, then: to a quarter */
 #define HEADROOM_TAU_NS     (5770 * LAW_MS) /* half-life 4 s */
 #define REACH_JUDGE_BUCKETS 3
-#define STALL_MAX           (64 * LAW_ONE) /* more stall per work is not told apart */
 #define ANON_TAU_NS         (167 * LAW_MS) /* 0.6 at 250 ms */
 #define ANON_CALM_NS        (2372 * LAW_MS) /* 0.9 per 250 ms */
 
@@ -46,32 +46,37 @@ static uint64_t bucket_of(const struct law_estimate *e, uint64_t bytes)
 	return law_min(bytes / e->bucket_bytes, LAW_BUCKETS);
 }
 
-/* Spreads `amount` evenly over the sizes [from, to) in pages; what lies past the ceiling is lost.
- */
-static void fold_spread(struct fold *f, uint64_t from, uint64_t to, uint64_t amount)
+uint64_t law_spread(uint64_t curve[LAW_BUCKETS], uint64_t bucket_pages, uint64_t from, uint64_t to,
+		    uint64_t amount)
 {
 	/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a bucket is a page at least */
-	uint64_t first = from / f->bucket;
-	uint64_t last = (to - 1) / f->bucket;
+	uint64_t first = from / bucket_pages;
+	uint64_t last = (to - 1) / bucket_pages;
 	uint64_t span = to - from;
 	uint64_t whole, edge;
 
 	if (first >= LAW_BUCKETS || amount == 0)
-		return;
-	f->observed_top = law_max(f->observed_top, law_min(last + 1, LAW_BUCKETS));
+		return 0;
 	if (first == last) {
-		f->observed[first] += amount;
-		return;
+		curve[first] += amount;
+		return first + 1;
 	}
-	edge = (first + 1) * f->bucket - from;
-	f->observed[first] += law_part(amount, law_ratio_32(edge, span));
-	whole = law_part(amount, law_ratio_32(f->bucket, span));
+	edge = (first + 1) * bucket_pages - from;
+	curve[first] += law_part(amount, law_ratio_32(edge, span));
+	whole = law_part(amount, law_ratio_32(bucket_pages, span));
 	for (uint64_t b = first + 1; b < last && b < LAW_BUCKETS; b++)
-		f->observed[b] += whole;
+		curve[b] += whole;
 	if (last < LAW_BUCKETS) {
-		edge = to - last * f->bucket;
-		f->observed[last] += law_part(amount, law_ratio_32(edge, span));
+		edge = to - last * bucket_pages;
+		curve[last] += law_part(amount, law_ratio_32(edge, span));
 	}
+	return law_min(last + 1, LAW_BUCKETS);
+}
+
+static void fold_spread(struct fold *f, uint64_t from, uint64_t to, uint64_t amount)
+{
+	f->observed_top =
+	    law_max(f->observed_top, law_spread(f->observed, f->bucket, from, to, amount));
 }
 
 static void fold_bin(struct fold *f, unsigned int bin, uint64_t amount)
@@ -263,7 +268,7 @@ static void curve_observe(struct law_estimate *e, const struct fold *f)
 {
 	uint64_t alpha = observe_alpha(e, f);
 	uint64_t top = law_max(e->memory.top, f->observed_top);
-	uint64_t far = law_min(law_less(f->observed_all, f->observed_above), STALL_MAX);
+	uint64_t far = law_min(law_less(f->observed_all, f->observed_above), LAW_STALL_MAX);
 
 	e->memory.far = (uint32_t)law_ewma(e->memory.far, far, alpha);
 	for (uint64_t b = f->base_bucket; b < top; b++) {
@@ -294,42 +299,81 @@ static void curve_summarise(struct law_estimate *e, const struct fold *f,
 			boundary += e->curve[b];
 		if (b >= limit_bucket) {
 			reached += e->curve[b];
+			if (b == limit_bucket && m->reuse_known) /* part of it, it has */
+				reached -= law_part(
+				    e->curve[b],
+				    law_ratio_32(limit_bytes % e->bucket_bytes, e->bucket_bytes));
 			hull = law_max(hull, reached / (b - limit_bucket + 1));
 		}
 	}
 	m->top = top;
 	m->above = (uint32_t)law_min(above, UINT32_MAX);
 	m->hull = (uint32_t)law_min(hull, UINT32_MAX);
-	m->outside = (uint32_t)law_min(reached + m->far, STALL_MAX);
+	m->outside = (uint32_t)law_min(reached + m->far, LAW_STALL_MAX);
 	m->boundary = (uint32_t)law_min(boundary / 3, UINT32_MAX);
-	if (law_less(limit_bytes, is->usage_bytes) > law_margin(limit_bytes, e->bucket_bytes))
+	/* what is just inside is seen itself, or it will soon be used */
+	if (m->reuse_known ||
+	    law_less(limit_bytes, is->usage_bytes) > law_margin(limit_bytes, e->bucket_bytes))
 		m->boundary = 0;
+}
+
+/* Task time of the window in which the engine neither waited nor idled. */
+static uint64_t work_in(const struct law_memory *m, uint64_t window_ns, uint64_t stall,
+			uint64_t busy)
+{
+	uint64_t task_ns = ((law_min(window_ns, 1ull << 40) >> 8) * m->parallelism_16) >> 8;
+
+	return law_part(law_part(task_ns, (LAW_ONE - stall) << 12), busy << 12);
+}
+
+static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_sample *is)
+{
+	struct law_memory *m = &e->memory;
+	uint64_t stall = law_min(law_fraction(m->fold_cure_ns, f->window_ns), LAW_ONE);
+	bool known = m->reuse_known;
+
+	m->reuse_known = law_reuse_speaks(is);
+	if (!m->reuse_known)
+		return false;
+	if (!known)
+		law_reuse_start(e, is);
+	else if (law_reuse_fold(e, is, f->window_ns, work_in(m, f->window_ns, stall, m->kappa_now)))
+		law_reuse_curve(e, is, f->base);
+	return true;
+}
+
+static void ghosts_fold(struct fold *f, struct law_estimate *e, const struct law_params *params,
+			uint64_t now_ns)
+{
+	struct law_memory *m = &e->memory;
+
+	for (uint64_t b = f->base_bucket; b < f->observed_top; b++)
+		f->observed_above += f->observed[b];
+	if (m->top > 0)
+		curve_age(e, f, params);
+	if (m->distances_known && m->top > 0)
+		curve_doubt(e, f, now_ns);
+	if (m->top > 0 || f->observed_above > 0)
+		curve_observe(e, f);
 }
 
 static void file_fold(struct fold *f, struct law_estimate *e, const struct law_params *params,
 		      const struct law_sample *is, uint64_t now_ns)
 {
 	struct law_memory *m = &e->memory;
-	uint64_t task_ns = ((law_min(f->window_ns, 1ull << 40) >> 8) * m->parallelism_16) >> 8;
 	bool distances = (is->valid & LAW_VALID_DISTANCES) != 0;
+	bool reuse = reuse_fold(f, e, is);
 
-	f->work_ns = law_part(task_ns, (LAW_ONE - m->refault_stall) << 12);
-	f->work_ns = law_max(law_part(f->work_ns, m->kappa << 12), 1);
-	if (distances && !m->distances_known)
+	f->work_ns = law_max(work_in(m, f->window_ns, m->refault_stall, m->kappa), 1);
+	if (distances && (!m->distances_known || reuse))
 		memcpy(e->last.distance, is->distance, sizeof(is->distance));
 	else if (distances && m->fold_samples > 0)
 		fold_distances(f, e, is);
-	else if (!distances)
+	else if (!distances && !reuse)
 		fold_reach(f, e, params, now_ns);
 	m->distances_known = distances;
-	for (uint64_t b = f->base_bucket; b < f->observed_top; b++)
-		f->observed_above += f->observed[b];
-	if (m->top > 0)
-		curve_age(e, f, params);
-	if (distances && m->top > 0)
-		curve_doubt(e, f, now_ns);
-	if (m->top > 0 || f->observed_above > 0)
-		curve_observe(e, f);
+	if (!reuse)
+		ghosts_fold(f, e, params, now_ns);
 }
 
 /*
@@ -403,4 +447,5 @@ void law_curve_update(struct law_estimate *e, const struct law_params *params,
 	m->fold_refaults = 0;
 	m->fold_stall = 0;
 	m->fold_evictions = 0;
+	m->fold_cure_ns = 0;
 }

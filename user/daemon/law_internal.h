@@ -69,11 +69,18 @@ static inline uint64_t law_burst_expected(const struct law_memory *m)
 	return m->burst_below_ns < m->burst_wait_ns ? m->burst_bytes : 0;
 }
 
-static inline void law_copy_but_distances(struct law_sample *to, const struct law_sample *from)
+/* The histograms stay what they were at the last fold; law_curve.c takes its own deltas. */
+static inline void law_copy_but_histograms(struct law_sample *to, const struct law_sample *from)
 {
 	memcpy(to, from, offsetof(struct law_sample, distance));
-	memcpy(&to->cpu_ns, &from->cpu_ns,
-	       sizeof(*to) - offsetof(struct law_sample, distance) - sizeof(to->distance));
+	memcpy(&to->cpu_ns, &from->cpu_ns, sizeof(*to) - offsetof(struct law_sample, cpu_ns));
+}
+
+static inline void law_copy_reuse(struct law_sample *to, const struct law_sample *from)
+{
+	to->first_accesses = from->first_accesses;
+	memcpy(to->reused, from->reused, sizeof(to->reused));
+	memcpy(to->missed, from->missed, sizeof(to->missed));
 }
 
 /* What an interval says of the engine's work; see law_work.c. */
@@ -102,6 +109,32 @@ static inline uint64_t law_miss_ns(const struct law_memory *m, uint64_t refaults
 /* Folds what was observed since the last fold into the curve; nothing before LAW_FOLD_NS. */
 void law_curve_update(struct law_estimate *e, const struct law_params *params,
 		      const struct law_sample *sample, uint64_t limit_bytes, uint64_t now_ns);
+
+/*
+ * Spreads `amount` evenly over the sizes [from, to) in pages, to > from; what lies past the ceiling
+ * is lost. Returns the first bucket that got nothing of it, at most LAW_BUCKETS.
+ */
+uint64_t law_spread(uint64_t curve[LAW_BUCKETS], uint64_t bucket_pages, uint64_t from, uint64_t to,
+		    uint64_t amount);
+
+#define LAW_STALL_MAX (64 * LAW_ONE) /* more stall per work is not told apart */
+
+/* -- reuse times; see law_reuse.c -- */
+
+/* Whether reuse times tell of nearly all that the engine's memory is used for. */
+bool law_reuse_speaks(const struct law_sample *sample);
+/* Counting begins here. */
+void law_reuse_start(struct law_estimate *e, const struct law_sample *sample);
+/* Takes what was counted since the last fold, and the work done meanwhile; false: there was none. */
+bool law_reuse_fold(struct law_estimate *e, const struct law_sample *sample, uint64_t window_ns,
+		    uint64_t work_ns);
+/* The stall per work that it has or would have with next to nothing: nobody reuses as little as a
+ * stream does. */
+uint64_t law_reuse_worth(const struct law_estimate *e);
+/* The size from which on no more than a hundredth of its work would be stalled. */
+uint64_t law_reuse_needs(const struct law_estimate *e);
+/* Draws the whole curve of an engine that stands at `base_pages`. */
+void law_reuse_curve(struct law_estimate *e, const struct law_sample *sample, uint64_t base_pages);
 
 /* -- policy -- */
 
@@ -247,6 +280,11 @@ void law_donor_price(const struct plan *p, struct plan_donor *d);
 uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, uint32_t k);
 /* After the planner's moves; see policy_trial.c. */
 void law_try_donors(const struct plan *p);
+/* See policy_moves.c: pages that may be moved to an engine this time; what a move to it must earn,
+ * per bucket and weight; and the note of what this tick has moved. */
+uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen);
+uint64_t law_move_cost(const struct plan *p, uint32_t i);
+void law_remember_moves(const struct plan *p);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);
 /*

@@ -6,12 +6,13 @@
  */
 #include "user/daemon/law_internal.h"
 
-#define HYSTERESIS_10 256 /* gain must exceed 1.25 x loss, in 1/1024 */
-#define TARGET_RANK   64 /* stall above a target counts so many times */
+#define HYSTERESIS_10      256 /* gain must exceed 1.25 x loss, in 1/1024 */
+#define HYSTERESIS_SEEN_10 60 /* 1.06 where the loss is seen and not remembered */
+#define TARGET_RANK        64 /* stall above a target counts so many times */
 
 uint64_t law_stall_of(const struct law_estimate *est)
 {
-	if (est->memory.heap || est->memory.distances_known)
+	if (est->memory.heap || (est->memory.distances_known && !est->memory.reuse_known))
 		return law_stall_per_work(est->memory.refault_stall);
 	return (est->memory.outside * est->memory.kappa) >> LAW_ONE_SHIFT;
 }
@@ -52,11 +53,13 @@ static uint64_t between(uint64_t first, uint64_t second, uint64_t part, uint64_t
 static uint64_t reluctance_10(const struct plan *p, uint32_t i)
 {
 	const struct law_engine_state *s = &p->state->engine[i];
-	uint64_t hm = LAW_PPM;
+	const struct law_estimate *est = &p->estimate[i];
 
 	if (s->direction > 0)
-		hm = law_clamp(s->hysteresis_ppm, LAW_PPM, law_reluctance_max(&p->estimate[i]));
-	return 1024 + HYSTERESIS_10 * hm / LAW_PPM;
+		return 1024 + HYSTERESIS_10 *
+				  law_clamp(s->hysteresis_ppm, LAW_PPM, law_reluctance_max(est)) /
+				  LAW_PPM;
+	return 1024 + (est->memory.reuse_known ? HYSTERESIS_SEEN_10 : HYSTERESIS_10);
 }
 
 /* -- donors -- */

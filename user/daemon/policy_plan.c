@@ -14,18 +14,9 @@
  */
 #include "user/daemon/law_internal.h"
 
-#define ROUNDS_MAX        6
-#define STEP_WINDOW_NS    (250 * LAW_MS) /* steps are per this time */
-#define STEP_FIRST        2 /* buckets */
-#define STEP_GROW_NS      (500 * LAW_MS) /* the same way: doubles in this time */
-#define STEP_MAX_PART     16 /* of the ceiling per STEP_WINDOW_NS */
-#define ANON_STEP_PERCENT 30 /* of the ceiling per tick */
-#define REVERSAL_NS       (15 * LAW_S)
-#define CALM_NS           (40 * LAW_S) /* the reluctance of who has turned round fades */
-#define CALM_BLIND_NS     (16 * LAW_S) /* the same without distances */
-#define MOVE_COST         (LAW_ONE / 2000) /* per bucket and weight: what a move must earn */
-#define GATE_Z            3 /* standard errors of the number of samples */
-#define GATE_WINDOW_NS    (4 * LAW_S)
+#define ROUNDS_MAX     6
+#define GATE_Z         3 /* standard errors of the number of samples */
+#define GATE_WINDOW_NS (4 * LAW_S)
 
 /*
  * What remains of a gain once the noise is taken off: 1 - z / sqrt(samples that speak for it),
@@ -221,6 +212,7 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 	uint64_t weight = w->engine[r->engine].weight;
 	struct supply s = { .got = free_pages, .left = w->offers > 0 ? w->offer[0].pages : 0 };
 	uint64_t refused = 0, refused_trusted = 0, refused_loss = 0;
+	uint64_t each = weight * law_move_cost(p, r->engine);
 
 	for (uint32_t k = 1; k <= r->reach; k++) {
 		bool enough = supply_until(p, &s, k * w->bucket, r->engine);
@@ -231,7 +223,7 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 		donor = cheapest_single(p, singles, single, r->engine, &loss);
 		if (loss == UINT64_MAX)
 			break;
-		cost = loss + weight * MOVE_COST * k;
+		cost = loss + each * k;
 		if (gain <= cost ||
 		    (best->buckets > 0 && (gain - cost) * best->buckets <= best->net * k)) {
 			if (best->buckets == 0 && gain > refused) {
@@ -284,21 +276,6 @@ static uint64_t assign(const struct plan *p, const struct candidate *c, uint64_t
 	return pages - left;
 }
 
-static uint64_t step_pages(const struct plan *p, uint32_t i)
-{
-	const struct law_workspace *w = p->w;
-	uint64_t bucket = w->bucket;
-	uint64_t most = law_max(w->available / STEP_MAX_PART, bucket);
-	uint64_t step = law_pages(p->state->engine[i].step_bytes);
-
-	if (p->estimate[i].memory.heap)
-		return law_max(w->available * ANON_STEP_PERCENT / 100, bucket);
-	if (step == 0)
-		step = STEP_FIRST * bucket;
-	step = law_min(step, most) * (w->window_ns / LAW_MS) / (STEP_WINDOW_NS / LAW_MS);
-	return law_clamp(step, law_max(bucket / 4, 1), 2 * most);
-}
-
 static uint32_t ppm_of(uint64_t weighted)
 {
 	return (uint32_t)law_min(((weighted >> 8) * (LAW_PPM / 100)) >> (LAW_ONE_SHIFT - 8),
@@ -327,15 +304,26 @@ static uint64_t draw(const struct plan *p, struct plan_donor *d, uint64_t pages,
 	return pages;
 }
 
+/* Whether the receiver's curve and those of all it takes from are measured: no step is a question. */
+static bool all_seen(const struct plan *p, uint32_t to)
+{
+	const struct law_workspace *w = p->w;
+
+	for (uint32_t d = 0; d < w->donors; d++)
+		if (w->donor[d].taken > 0 && !p->estimate[w->donor[d].engine].memory.reuse_known)
+			return false;
+	return p->estimate[to].memory.reuse_known;
+}
+
 static void perform(const struct plan *p, const struct candidate *c)
 {
 	struct law_workspace *w = p->w;
 	uint32_t to = w->receiver[c->receiver].engine;
 	struct plan_engine *r = &w->engine[to];
 	uint64_t want = law_min(c->buckets * w->bucket, r->hi - r->target);
-	uint64_t step = step_pages(p, to);
 	uint64_t room = law_less(law_free_pages(w), w->burst);
 	uint64_t take = assign(p, c, law_less(c->buckets * w->bucket, room));
+	uint64_t step = law_step_pages(p, to, all_seen(p, to));
 	uint64_t got, ratio, most = 0;
 	bool held = step < want;
 
@@ -369,41 +357,6 @@ static void perform(const struct plan *p, const struct candidate *c)
 	r->loss_ppm = ppm_of(c->loss);
 	for (uint32_t d = 0; d < w->donors; d++)
 		w->donor[d].closed |= w->donor[d].engine == to;
-}
-
-/* Steps grow while an engine keeps going one way, and shrink when it turns. */
-static void remember_moves(const struct plan *p)
-{
-	struct law_workspace *w = p->w;
-	uint64_t most = law_max(w->available / STEP_MAX_PART, w->bucket) * LAW_PAGE_BYTES;
-	uint64_t least = w->bucket * LAW_PAGE_BYTES;
-
-	for (uint32_t i = 0; i < w->n; i++) {
-		struct law_engine_state *s = &p->state->engine[i];
-		int moved = w->engine[i].target > w->engine[i].before   ? 1
-			    : w->engine[i].target < w->engine[i].before ? -1
-									: 0;
-		uint64_t step =
-		    s->step_bytes == 0 ? STEP_FIRST * least : law_min(s->step_bytes, LAW_BYTES_CAP);
-		const struct law_estimate *est = &p->estimate[i];
-		uint64_t dearest = law_reluctance_max(est);
-		uint64_t hm = law_clamp(s->hysteresis_ppm, LAW_PPM, dearest);
-		uint64_t calm_ns = est->memory.distances_known ? CALM_NS : CALM_BLIND_NS;
-
-		s->hysteresis_ppm =
-		    (uint32_t)law_ewma(hm, LAW_PPM, law_alpha(w->window_ns, calm_ns));
-		if (moved == 0 || w->engine[i].before == 0 || w->engine[i].moved == 0)
-			continue;
-		if (s->direction == -moved && law_less(p->now_ns, s->last_move_ns) < REVERSAL_NS) {
-			step /= 2;
-			s->hysteresis_ppm = (uint32_t)law_min(2 * hm, dearest);
-		} else {
-			step += step * (w->window_ns / LAW_MS) / (STEP_GROW_NS / LAW_MS);
-		}
-		s->step_bytes = law_clamp(step, least, most);
-		s->direction = moved;
-		s->last_move_ns = p->now_ns;
-	}
 }
 
 static bool plan_round(const struct plan *p, struct singles *singles)
@@ -440,7 +393,7 @@ void law_plan_moves(const struct plan *p)
 				break;
 		law_try_donors(p);
 	}
-	remember_moves(p);
+	law_remember_moves(p);
 }
 
 uint64_t law_plan_take(const struct plan *p, uint64_t pages, uint32_t to)

@@ -34,7 +34,7 @@ static bool is_unproven(const struct plan *p, uint32_t i, uint64_t gain)
 	uint64_t in_use = law_min(e->target, e->usage), bucket, remembered;
 
 	if (!e->active || e->manual || e->moved != 0 || e->before == 0 || e->anon || m->heap ||
-	    !m->distances_known || p->engine[i].stall_target_ppm > 0 ||
+	    !m->distances_known || m->reuse_known || p->engine[i].stall_target_ppm > 0 ||
 	    in_use < e->floor + w->bucket)
 		return false;
 	bucket = law_min(in_use / w->bucket, LAW_BUCKETS) - 1;

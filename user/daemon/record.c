@@ -16,7 +16,7 @@
 #include "user/daemon/trace.h"
 
 #define BUFFER_BYTES          (1 * MIB)
-#define BUFFER_BYTES_PER_SLOT (8 * KIB) /* all there is to say of one at first, and some ticks */
+#define BUFFER_BYTES_PER_SLOT (16 * KIB) /* all there is to say of one at first, and some ticks */
 #define END_BYTES             64 /* kept free for the last frame */
 #define UNREAD_NS             (30 * NS_PER_S)
 

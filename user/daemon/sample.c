@@ -31,6 +31,7 @@ static void from_walk(const struct sensor_reading *r, struct engine *e, struct l
 		e->locked_bytes = r->unevictable_bytes;
 		s->anon_bytes = r->anon_bytes;
 		s->file_bytes = r->file_bytes;
+		s->file_mapped_bytes = r->file_mapped_bytes;
 		s->shmem_bytes = r->shmem_bytes;
 		s->kernel_bytes = r->kernel_bytes;
 		s->dirty_bytes = r->file_dirty_bytes + r->file_writeback_bytes;
@@ -70,6 +71,15 @@ static void from_counters(const struct sensor_reading *r, struct law_sample *s)
 		s->ghost_unknown = r->ghost_unknown;
 		s->ghost_sample_shift = r->ghost_sample_shift;
 		s->valid |= LAW_VALID_DISTANCES;
+	}
+	if (r->valid & (1u << SENSOR_REUSE)) {
+		if (r->moved & (1u << SENSOR_REUSE)) {
+			memcpy(s->reused, r->reused, sizeof(s->reused));
+			memcpy(s->missed, r->missed, sizeof(s->missed));
+		}
+		s->first_accesses = r->first_accesses;
+		s->reuse_sample_shift = r->reuse_sample_shift;
+		s->valid |= LAW_VALID_REUSE;
 	}
 	if (r->valid & (1u << SENSOR_FAULTS)) {
 		s->majfault_ns = r->majfault_ns;
@@ -118,6 +128,7 @@ static void from_stat(const struct cg_stat *st, struct engine *e, struct law_sam
 	e->locked_bytes = st->value[CG_STAT_UNEVICTABLE];
 	s->anon_bytes = st->value[CG_STAT_ANON];
 	s->file_bytes = st->value[CG_STAT_FILE];
+	s->file_mapped_bytes = st->value[CG_STAT_FILE_MAPPED];
 	s->shmem_bytes = st->value[CG_STAT_SHMEM];
 	s->kernel_bytes = st->value[CG_STAT_KERNEL];
 	s->dirty_bytes = st->value[CG_STAT_FILE_DIRTY] + st->value[CG_STAT_FILE_WRITEBACK];

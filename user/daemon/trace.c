@@ -183,7 +183,7 @@ static bool sound_estimate(const struct law_estimate *e)
 {
 	return is_bool(&e->streaming) && is_bool(&e->at_limit) && is_bool(&e->filling) &&
 	       is_bool(&e->memory.heap) && is_bool(&e->memory.distances_known) &&
-	       e->memory.top <= LAW_BUCKETS;
+	       is_bool(&e->memory.reuse_known) && e->memory.top <= LAW_BUCKETS;
 }
 
 static bool sound_tick(const struct trace_image *image)

@@ -6,21 +6,16 @@
 
 #include "user/sim/sim.h"
 
-uint32_t sim_sample_shift(uint32_t grain)
-{
-	return SIM_SAMPLE_SHIFT - (uint32_t)__builtin_ctz(grain);
-}
-
-int sim_cache_init(struct sim_cache *c, uint32_t keys, uint32_t sample_shift)
+int sim_cache_init(struct sim_cache *c, uint32_t keys)
 {
 	memset(c, 0, sizeof(*c));
 	c->keys = keys;
-	c->sample_shift = sample_shift;
 	c->prev = calloc(keys + 1, sizeof(*c->prev));
 	c->next = calloc(keys + 1, sizeof(*c->next));
 	c->seen = calloc(keys + 1, 1);
+	c->accessed = calloc(keys + 1, sizeof(*c->accessed));
 	c->ghost = calloc((size_t)SIM_GHOST_SETS * SIM_GHOST_WAYS, sizeof(*c->ghost));
-	if (!c->prev || !c->next || !c->seen || !c->ghost) {
+	if (!c->prev || !c->next || !c->seen || !c->accessed || !c->ghost) {
 		sim_cache_fini(c);
 		return -ENOMEM;
 	}
@@ -33,6 +28,7 @@ void sim_cache_fini(struct sim_cache *c)
 	free(c->prev);
 	free(c->next);
 	free(c->seen);
+	free(c->accessed);
 	free(c->ghost);
 	memset(c, 0, sizeof(*c));
 }
@@ -46,14 +42,9 @@ static uint32_t hash_of(uint32_t key)
 	return h ^ (h >> 13);
 }
 
-static bool sampled(const struct sim_cache *c, uint32_t hash)
-{
-	return (hash & ((1u << c->sample_shift) - 1)) == 0;
-}
-
 static struct sim_ghost *ghost_set(const struct sim_cache *c, uint32_t hash)
 {
-	return &c->ghost[(size_t)((hash >> c->sample_shift) % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
+	return &c->ghost[(size_t)(hash % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
 }
 
 static void ghost_leave(struct sim_cache *c, uint32_t key)
@@ -61,8 +52,6 @@ static void ghost_leave(struct sim_cache *c, uint32_t key)
 	uint32_t hash = hash_of(key);
 	struct sim_ghost *set, *oldest;
 
-	if (!sampled(c, hash))
-		return;
 	set = oldest = ghost_set(c, hash);
 	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
 		if (set[i].stamp != 0 && set[i].key == key) {
@@ -90,8 +79,6 @@ static void ghost_meet(struct sim_cache *c, uint32_t key)
 	uint32_t hash = hash_of(key);
 	struct sim_ghost *set;
 
-	if (!sampled(c, hash))
-		return;
 	set = ghost_set(c, hash);
 	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
 		if (set[i].stamp == 0 || set[i].key != key)
@@ -102,6 +89,41 @@ static void ghost_meet(struct sim_cache *c, uint32_t key)
 		return;
 	}
 	c->ghost_unknown++;
+}
+
+static unsigned int reuse_bin(uint64_t d)
+{
+	unsigned int e, bin;
+
+	if (d < REUSE_SUB_BINS)
+		return (unsigned int)d;
+	e = 63 - (unsigned int)__builtin_clzll(d);
+	bin = (e - 2) * REUSE_SUB_BINS + (unsigned int)((d >> (e - 3)) & (REUSE_SUB_BINS - 1));
+	return bin < REUSE_BINS ? bin : REUSE_BINS - 1;
+}
+
+void sim_cache_accessed(struct sim_cache *c, uint32_t key)
+{
+	uint64_t then = c->accessed[key];
+	unsigned int bin;
+
+	c->accesses++;
+	if (then >> 1 == 0) {
+		c->first_accesses++;
+	} else {
+		bin = reuse_bin(c->accesses - (then >> 1));
+		c->reused[bin]++;
+		c->missed[bin] += then & SIM_READ_IN;
+	}
+	c->accessed[key] = c->accesses << 1;
+}
+
+void sim_cache_forget(struct sim_cache *c, uint32_t key)
+{
+	if (c->seen[key] != 2)
+		return;
+	c->seen[key] = 0;
+	c->accessed[key] = 0;
 }
 
 static void unlink_key(struct sim_cache *c, uint32_t key)
@@ -150,6 +172,7 @@ bool sim_cache_insert(struct sim_cache *c, uint32_t key)
 	if (refault)
 		ghost_meet(c, key);
 	c->seen[key] = 1;
+	c->accessed[key] |= SIM_READ_IN;
 	link_first(c, key);
 	c->usage++;
 	return refault;

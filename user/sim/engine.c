@@ -209,7 +209,7 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t 
 				return -ENOMEM;
 		}
 	}
-	return sim_cache_init(&e->cache, keys, sim_sample_shift(grain));
+	return sim_cache_init(&e->cache, keys);
 }
 
 void sim_engine_fini(struct sim_engine *e)
@@ -281,17 +281,20 @@ static uint64_t access_page(struct sim_engine *e, int i, uint32_t key)
 	uint32_t end = e->base_key[i] + e->keys[i];
 
 	if (spec->part[i].pattern == SIM_STREAM) {
-		if (e->cache.seen[key] == 2)
-			e->cache.seen[key] = 0; /* another page in fact: it is never read again */
+		sim_cache_forget(&e->cache, key); /* it is never read again */
 		if (!sim_cache_touch(&e->cache, key))
 			bring_in(e, key);
+		sim_cache_accessed(&e->cache, key);
 		return hit_ns + spec->stream_ns * e->grain;
 	}
-	if (sim_cache_touch(&e->cache, key))
+	if (sim_cache_touch(&e->cache, key)) {
+		sim_cache_accessed(&e->cache, key);
 		return hit_ns;
+	}
 	miss_ns = miss_ns / 2 + (uint64_t)(sim_uniform(&e->rng) * (double)miss_ns);
 	if (bring_in(e, key))
 		e->stall_ns += miss_ns;
+	sim_cache_accessed(&e->cache, key);
 	for (uint32_t k = key + 1; k <= key + behind && k < end; k++)
 		if (e->cache.seen[k] != 1)
 			bring_in(e, k);

@@ -198,9 +198,13 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	const struct sim_engine *e = &h->engine[i];
 	struct law_sample *s = &h->sample[i];
 	bool heap = sim_is_heap(e->spec);
+	static const uint32_t valid[SIM_SENSORS_COUNT] = {
+		[SIM_SENSORS_ALL] = SIM_FILES_RUNG | SIM_GHOSTS_RUNG | LAW_VALID_REUSE,
+		[SIM_SENSORS_GHOSTS] = SIM_FILES_RUNG | SIM_GHOSTS_RUNG,
+		[SIM_SENSORS_FILES] = SIM_FILES_RUNG,
+	};
 
-	s->valid = h->options->files_rung ? SIM_FILES_RUNG : (1u << 9) - 1;
-	s->ghost_sample_shift = e->cache.sample_shift;
+	s->valid = valid[h->options->sensors];
 	s->usage_bytes = sim_engine_usage(e) * LAW_PAGE_BYTES;
 	s->file_bytes = e->cache.usage * LAW_PAGE_BYTES;
 	s->anon_bytes = s->unreclaimable_bytes = e->heap * LAW_PAGE_BYTES;
@@ -212,6 +216,9 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	s->ghost_refaults = e->cache.ghost_refaults;
 	s->ghost_unknown = e->cache.ghost_unknown;
 	memcpy(s->distance, e->cache.distance, sizeof(s->distance));
+	s->first_accesses = e->cache.first_accesses;
+	memcpy(s->reused, e->cache.reused, sizeof(s->reused));
+	memcpy(s->missed, e->cache.missed, sizeof(s->missed));
 	sense_psi(h, i, tick_ns);
 	if (!(s->valid & LAW_VALID_LEDGER))
 		memset(s->stall_ns, 0, sizeof(s->stall_ns));

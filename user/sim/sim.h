@@ -32,15 +32,16 @@
 #define SIM_HIT_NS             10000u
 #define SIM_NOISE_FACTOR       20.0 /* between the heaviest and the lightest load */
 #define SIM_NOISE_UNIT_NS      150000 /* think time is this x (factor - 1) */
-#define SIM_SAMPLE_SHIFT       4 /* at grain 1 */
-#define SIM_GRAIN_MAX          16 /* then every page is sampled */
+#define SIM_GRAIN_MAX          16
 #define SIM_GHOST_WAYS         4
+#define SIM_READ_IN            1ull
 #define SIM_FILES_RUNG                                                                             \
 	(LAW_VALID_USAGE | LAW_VALID_KINDS | LAW_VALID_REFAULTS | LAW_VALID_PSI_MEMORY |           \
 	 LAW_VALID_PSI_IO | LAW_VALID_FAULTS)
-#define SIM_GHOST_SETS (2 * SIM_CEILING_PAGES / (1 << SIM_SAMPLE_SHIFT) / SIM_GHOST_WAYS)
-#define SIM_S          1000000000ull
-#define SIM_MS         1000000ull
+#define SIM_GHOSTS_RUNG (LAW_VALID_LEDGER | LAW_VALID_DISTANCES | LAW_VALID_CPU)
+#define SIM_GHOST_SETS  (2 * SIM_CEILING_PAGES / SIM_GHOST_WAYS)
+#define SIM_S           1000000000ull
+#define SIM_MS          1000000ull
 
 struct sim_rng {
 	uint64_t state;
@@ -124,11 +125,18 @@ enum sim_actuator {
 };
 
 /* How a scenario is run. Start from SIM_OPTIONS. */
+enum sim_sensors {
+	SIM_SENSORS_ALL,
+	SIM_SENSORS_GHOSTS, /* no reuse times */
+	SIM_SENSORS_FILES, /* no BPF: neither ledger nor distances nor CPU time */
+	SIM_SENSORS_COUNT
+};
+
 struct sim_options {
 	enum sim_actuator actuator;
 	enum law_policy policy;
 	bool best; /* instead of a policy: the best fixed split, which knows the future */
-	bool files_rung; /* no BPF: neither ledger nor distances nor CPU time */
+	enum sim_sensors sensors;
 	uint64_t tick_ns;
 	uint64_t seed;
 	uint64_t gamma_ppm;
@@ -186,7 +194,7 @@ static inline uint32_t sim_pages(double part, uint32_t grain)
 	return (uint32_t)(part * SIM_CEILING_PAGES / grain);
 }
 
-/* -- a cache with its ghosts -- */
+/* -- a cache with its ghosts; every page is followed, as the daemon does below 64 MiB -- */
 
 struct sim_ghost {
 	uint32_t key;
@@ -195,7 +203,6 @@ struct sim_ghost {
 
 struct sim_cache {
 	uint32_t keys;
-	uint32_t sample_shift;
 	uint32_t *prev, *next; /* [keys + 1], the last is the list's head */
 	uint8_t *seen; /* 0 never, 1 resident, 2 evicted */
 	uint32_t usage;
@@ -203,16 +210,21 @@ struct sim_cache {
 	struct sim_ghost *ghost; /* [SIM_GHOST_SETS][SIM_GHOST_WAYS] */
 	uint64_t ghost_refaults, ghost_unknown;
 	uint64_t distance[DISTANCE_BINS];
+	uint64_t *accessed; /* [keys]: the clock then, << 1, and SIM_READ_IN since */
+	uint64_t accesses; /* the clock */
+	uint64_t first_accesses, reused[REUSE_BINS], missed[REUSE_BINS];
 };
 
-int sim_cache_init(struct sim_cache *c, uint32_t keys, uint32_t sample_shift);
-/* 1 of 2^this pages is sampled. */
-uint32_t sim_sample_shift(uint32_t grain);
+int sim_cache_init(struct sim_cache *c, uint32_t keys);
 void sim_cache_fini(struct sim_cache *c);
 /* Whether the key is resident; it is then the most recently used. */
 bool sim_cache_touch(struct sim_cache *c, uint32_t key);
 /* Brings in a key that is not resident; true when it had been evicted before (a refault). */
 bool sim_cache_insert(struct sim_cache *c, uint32_t key);
+/* What the reuse sensor sees of an access. */
+void sim_cache_accessed(struct sim_cache *c, uint32_t key);
+/* What is read under this key from now on is another page, if the last has been evicted. */
+void sim_cache_forget(struct sim_cache *c, uint32_t key);
 /* Evicts the least recently used page; false when there is none. */
 bool sim_cache_evict(struct sim_cache *c);
 

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The curve drawn from reuse times, against what an LRU of each size does with the same reads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "user/daemon/law_internal.h"
+#include "user/sim/sim.h"
+
+#define CEILING (16384 * LAW_PAGE_BYTES)
+#define BUCKET  128u /* pages */
+#define START   (1000 * LAW_S)
+#define TICK_NS (100 * LAW_MS)
+#define HIT_NS  10000ull
+#define MISS_NS 150000ull /* what is taken for it until it is known */
+#define KEYS    32768u
+#define ALL     0x3ffu
+
+static const struct law_params params = { .ceiling_bytes = CEILING, .gamma_ppm = 1000000 };
+static const struct law_engine engine = { .max_bytes = CEILING, .weight = 100, .active = true };
+
+/* Draws the next key. */
+typedef uint32_t (*reads)(uint64_t *rng, uint32_t *cursor);
+
+/* One engine that reads through an LRU of so many pages, and what is thought of it. */
+struct bench {
+	struct sim_cache cache;
+	uint64_t rng;
+	uint32_t cursor, pages;
+	uint64_t accesses, misses;
+	struct law_sample s;
+	struct law_estimate e;
+	uint64_t now_ns;
+};
+
+static uint32_t below(uint64_t *rng, uint32_t end)
+{
+	*rng = *rng * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((*rng >> 33) % end);
+}
+
+static uint32_t uniform_4000(uint64_t *rng, uint32_t *cursor)
+{
+	(void)cursor;
+	return below(rng, 4000);
+}
+
+static uint32_t uniform_1000(uint64_t *rng, uint32_t *cursor)
+{
+	(void)cursor;
+	return below(rng, 1000);
+}
+
+static uint32_t loop_6000(uint64_t *rng, uint32_t *cursor)
+{
+	(void)rng;
+	*cursor = *cursor + 1 == 6000 ? 0 : *cursor + 1;
+	return *cursor;
+}
+
+static uint32_t loop_30000(uint64_t *rng, uint32_t *cursor)
+{
+	(void)rng;
+	*cursor = *cursor + 1 == 30000 ? 0 : *cursor + 1;
+	return *cursor;
+}
+
+/* Three quarters to 500 pages, the rest to 8000 others. */
+static uint32_t hot_and_cold(uint64_t *rng, uint32_t *cursor)
+{
+	(void)cursor;
+	return below(rng, 4) > 0 ? below(rng, 500) : 500 + below(rng, 8000);
+}
+
+static void begin(struct bench *b, uint32_t pages)
+{
+	memset(b, 0, sizeof(*b));
+	assert_int_equal(sim_cache_init(&b->cache, KEYS), 0);
+	b->rng = 42;
+	b->pages = pages;
+	b->now_ns = START;
+	b->s.valid = ALL;
+	estimate_update(&b->e, &params, &engine, &b->s, pages * LAW_PAGE_BYTES, b->now_ns);
+}
+
+static void end(struct bench *b)
+{
+	sim_cache_fini(&b->cache);
+}
+
+static void access(struct bench *b, uint32_t key)
+{
+	b->accesses++;
+	if (!sim_cache_touch(&b->cache, key)) {
+		b->misses++;
+		if (b->cache.usage >= b->pages)
+			sim_cache_evict(&b->cache);
+		b->s.refault_file += sim_cache_insert(&b->cache, key);
+		b->s.stall_ns[STALL_REFAULT] += MISS_NS;
+		b->now_ns += MISS_NS;
+	}
+	sim_cache_accessed(&b->cache, key);
+	b->s.cpu_ns += HIT_NS;
+	b->now_ns += HIT_NS;
+}
+
+static void sample(struct bench *b)
+{
+	b->s.usage_bytes = b->s.file_bytes = b->cache.usage * LAW_PAGE_BYTES;
+	b->s.evictions = b->s.pgsteal = b->cache.evictions;
+	b->s.ghost_refaults = b->cache.ghost_refaults;
+	memcpy(b->s.distance, b->cache.distance, sizeof(b->s.distance));
+	b->s.first_accesses = b->cache.first_accesses;
+	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
+	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));
+	estimate_update(&b->e, &params, &engine, &b->s, b->pages * LAW_PAGE_BYTES, b->now_ns);
+}
+
+static void run(struct bench *b, reads next, uint64_t ns)
+{
+	uint64_t until_ns = b->now_ns + ns;
+
+	while (b->now_ns < until_ns) {
+		uint64_t tick_ns = b->now_ns + TICK_NS;
+
+		while (b->now_ns < tick_ns)
+			access(b, next(&b->rng, &b->cursor));
+		sample(b);
+	}
+}
+
+/* Stall per work with so many pages, by the curve. */
+static double predicted(const struct law_estimate *e, uint32_t pages)
+{
+	uint64_t sum = e->memory.far;
+
+	for (uint32_t i = pages / BUCKET; i < LAW_BUCKETS; i++)
+		sum += e->curve[i];
+	return (double)sum / (double)LAW_ONE;
+}
+
+/* The same, by trying. */
+static double measured(reads next, uint32_t pages)
+{
+	struct bench b;
+	double stall;
+
+	begin(&b, pages);
+	run(&b, next, 20 * LAW_S);
+	b.accesses = b.misses = 0;
+	run(&b, next, 20 * LAW_S);
+	stall = (double)(b.misses * MISS_NS) / (double)(b.accesses * HIT_NS);
+	end(&b);
+	return stall;
+}
+
+/* Within a tenth, or within a tenth of a stall per work: 15 is all there is to see. */
+static void assert_close(double is, double should)
+{
+	double slack = should * .1 > .1 ? should * .1 : .1;
+
+	if (is < should - slack || is > should + slack)
+		fail_msg("%.3f stall per work predicted, %.3f measured", is, should);
+}
+
+/* Inside as well as outside of what it has, and wherever it stands. */
+static void assert_curve(reads next, const uint32_t *sizes, int n)
+{
+	for (int at = 0; at < n; at++) {
+		struct bench b;
+
+		begin(&b, sizes[at]);
+		run(&b, next, 20 * LAW_S);
+		for (int i = 0; i < n; i++)
+			assert_close(predicted(&b.e, sizes[i]), measured(next, sizes[i]));
+		end(&b);
+	}
+}
+
+static void a_uniform_set_is_a_straight_line(void **state)
+{
+	static const uint32_t sizes[] = { 1024, 2048, 3072, 4224 };
+
+	(void)state;
+	assert_curve(uniform_4000, sizes, 4);
+}
+
+static void two_sets_are_two_slopes(void **state)
+{
+	static const uint32_t sizes[] = { 256, 1024, 4096, 8704 };
+
+	(void)state;
+	assert_curve(hot_and_cold, sizes, 4);
+}
+
+static void a_loop_is_a_cliff_where_it_fits(void **state)
+{
+	static const uint32_t sizes[] = { 1024, 4096, 6144 };
+
+	(void)state;
+	assert_curve(loop_6000, sizes, 3);
+}
+
+/* A bin is a twelfth of 6000 pages wide: which side of the cliff it is on is seen by what missed. */
+static void a_cliff_is_found_beside_the_size_it_stands_at(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 5900);
+	run(&b, loop_6000, 20 * LAW_S);
+	assert_close(predicted(&b.e, 5888), 15);
+	assert_close(predicted(&b.e, 7000), 0);
+	end(&b);
+	begin(&b, 6100);
+	run(&b, loop_6000, 20 * LAW_S);
+	assert_close(predicted(&b.e, 5000), 15);
+	assert_close(predicted(&b.e, 6144), 0);
+	end(&b);
+}
+
+static void what_no_size_ends_lies_beyond(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 4096);
+	run(&b, loop_30000, 40 * LAW_S);
+	assert_close(predicted(&b.e, 16384), 15);
+	assert_close(predicted(&b.e, 0), 15);
+	end(&b);
+}
+
+/* A cache that has more than it needs is full all the same; what of it is idle is seen. */
+static void more_than_is_needed_is_idle(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 12000);
+	for (uint32_t key = 4000; key < 12000; key++)
+		access(&b, key);
+	run(&b, uniform_4000, 20 * LAW_S);
+	assert_int_equal(b.s.usage_bytes / LAW_PAGE_BYTES, 12000);
+	assert_in_range(b.e.working_set_bytes / LAW_PAGE_BYTES, 3800, 4300);
+	assert_in_range(b.e.idle_bytes / LAW_PAGE_BYTES, 12000 - 4300, 12000 - 3800);
+	end(&b);
+}
+
+/* It turns over, and all that it reads again is in memory: it is no stream. */
+static void who_hits_is_no_stream(void **state)
+{
+	struct bench b;
+	uint32_t next = 8000;
+
+	(void)state;
+	begin(&b, 8000);
+	for (int t = 0; t < 100; t++) {
+		for (int i = 0; i < 3000; i++) {
+			access(&b, uniform_1000(&b.rng, &b.cursor));
+			if (i % 4 == 0) { /* and pages that it does not read again */
+				sim_cache_forget(&b.cache, next);
+				access(&b, next);
+				next = next + 1 == KEYS ? 8000 : next + 1;
+			}
+		}
+		sample(&b);
+	}
+	assert_true(b.e.evictions_per_s > 100);
+	assert_false(b.e.streaming);
+	/* without what it hits it is one */
+	for (int t = 0; t < 100; t++) {
+		for (int i = 0; i < 1000; i++) {
+			sim_cache_forget(&b.cache, next);
+			access(&b, next);
+			access(&b, next); /* in pieces */
+			next = next + 1 == KEYS ? 8000 : next + 1;
+		}
+		sample(&b);
+	}
+	assert_true(b.e.streaming);
+	end(&b);
+}
+
+static void a_smaller_set_is_seen_within_a_second(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 4224);
+	run(&b, uniform_4000, 20 * LAW_S);
+	assert_true(predicted(&b.e, 1024) > 10);
+	run(&b, uniform_1000, 1500 * LAW_MS);
+	assert_true(predicted(&b.e, 1152) < .5);
+	assert_true(predicted(&b.e, 0) > 13);
+	end(&b);
+}
+
+static void an_idle_engine_forgets_nothing(void **state)
+{
+	struct bench b;
+	double before;
+
+	(void)state;
+	begin(&b, 4224);
+	run(&b, uniform_4000, 20 * LAW_S);
+	before = predicted(&b.e, 2048);
+	assert_true(before > 5);
+	for (int t = 0; t < 600; t++) {
+		b.now_ns += LAW_S;
+		sample(&b);
+	}
+	assert_close(predicted(&b.e, 2048), before);
+	/* nor soon when it reads a page now and then */
+	for (int t = 0; t < 8; t++) {
+		for (uint32_t k = 0; k < 50; k++)
+			access(&b, k);
+		b.now_ns += LAW_S;
+		sample(&b);
+	}
+	assert_true(predicted(&b.e, 2048) > before / 2);
+	end(&b);
+}
+
+/* One in eight pages followed: an eighth of the counts, at an eighth of the distance. */
+static void sampling_does_not_change_the_curve(void **state)
+{
+	struct law_estimate e[2];
+	struct law_sample s = { .valid = ALL };
+
+	(void)state;
+	for (uint32_t k = 0; k < 2; k++) {
+		uint64_t now_ns = START, n = k ? 4096 : 32768;
+
+		s = (struct law_sample){ .valid = ALL, .reuse_sample_shift = k ? 3 : 0 };
+		s.usage_bytes = s.file_bytes = 1024 * LAW_PAGE_BYTES;
+		memset(&e[k], 0, sizeof(e[k]));
+		for (int t = 0; t < 200; t++) {
+			/* 8 sub-bins to an octave; 4096 pages are the first bin of theirs */
+			s.reused[(k ? 9 - 2 : 12 - 2) * REUSE_SUB_BINS] += n;
+			s.missed[(k ? 9 - 2 : 12 - 2) * REUSE_SUB_BINS] += n;
+			s.refault_file += 1000;
+			s.evictions += 1000;
+			s.stall_ns[STALL_REFAULT] += TICK_NS / 2;
+			s.cpu_ns += TICK_NS / 2;
+			now_ns += TICK_NS;
+			estimate_update(&e[k], &params, &engine, &s, s.usage_bytes, now_ns);
+		}
+		assert_true(e[k].curve[4096 / BUCKET] > LAW_ONE / 100);
+		assert_int_equal(e[k].curve[1024 / BUCKET], 0);
+	}
+	for (int b = 0; b < LAW_BUCKETS; b++)
+		assert_in_range(e[1].curve[b] + LAW_ONE / 1000, e[0].curve[b],
+				e[0].curve[b] + LAW_ONE / 500);
+}
+
+/* Mapped pages are touched without the kernel, swapped ones are no file's. */
+static void reuse_times_are_silent_where_they_see_half(void **state)
+{
+	struct law_sample s = { .valid = ALL, .usage_bytes = 1000, .file_bytes = 900 };
+
+	(void)state;
+	assert_true(law_reuse_speaks(&s));
+	s.file_mapped_bytes = 300;
+	assert_false(law_reuse_speaks(&s));
+	s.shmem_bytes = 200; /* of what is mapped, too: 100 of 700 are left */
+	s.unreclaimable_bytes = 200;
+	assert_true(law_reuse_speaks(&s));
+	s = (struct law_sample){ .valid = ALL, .usage_bytes = 1000, .file_bytes = 500 };
+	s.anon_bytes = 500;
+	assert_false(law_reuse_speaks(&s));
+	s.unreclaimable_bytes = 500; /* there is no swap */
+	assert_true(law_reuse_speaks(&s));
+	s.valid &= ~(uint32_t)LAW_VALID_REUSE;
+	assert_false(law_reuse_speaks(&s));
+	s.valid = LAW_VALID_REUSE;
+	assert_false(law_reuse_speaks(&s));
+	s = (struct law_sample){ .valid = ALL, .usage_bytes = 1000 };
+	assert_false(law_reuse_speaks(&s));
+}
+
+/* Ghosts go on from where reuse times end, and the other way round: nothing is counted twice. */
+static void what_was_counted_before_is_not_counted(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2048);
+	b.s.valid = ALL & ~(uint32_t)LAW_VALID_REUSE;
+	run(&b, uniform_4000, 20 * LAW_S);
+	assert_false(b.e.memory.reuse_known);
+	b.s.valid = ALL;
+	for (int t = 0; t < 3; t++) { /* nothing is read */
+		b.now_ns += TICK_NS;
+		sample(&b);
+	}
+	assert_true(b.e.memory.reuse_known);
+	assert_int_equal(b.e.memory.reuse.first, 0);
+	for (int i = 0; i < REUSE_BINS; i++)
+		assert_int_equal(b.e.memory.reuse.times[i], 0);
+	end(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_uniform_set_is_a_straight_line),
+		cmocka_unit_test(two_sets_are_two_slopes),
+		cmocka_unit_test(a_loop_is_a_cliff_where_it_fits),
+		cmocka_unit_test(a_cliff_is_found_beside_the_size_it_stands_at),
+		cmocka_unit_test(what_no_size_ends_lies_beyond),
+		cmocka_unit_test(more_than_is_needed_is_idle),
+		cmocka_unit_test(who_hits_is_no_stream),
+		cmocka_unit_test(a_smaller_set_is_seen_within_a_second),
+		cmocka_unit_test(an_idle_engine_forgets_nothing),
+		cmocka_unit_test(sampling_does_not_change_the_curve),
+		cmocka_unit_test(reuse_times_are_silent_where_they_see_half),
+		cmocka_unit_test(what_was_counted_before_is_not_counted),
+	};
+
+	return cmocka_run_group_tests_name("reuse", tests, NULL, NULL);
+}

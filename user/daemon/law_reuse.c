@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The utility curve of one engine from reuse times: how many of its own accesses lie between two to
+ * the same page, whether or not the page was still there. What hits is seen as well as what misses,
+ * so the curve inside the present size is measured, not remembered, and as soon as outside.
+ *
+ * From reuse times to sizes: under LRU a page moves away from the front by one place for each access
+ * whose own reuse time exceeds the page's age, so an access of reuse time T hits in memory of
+ *   size(T) = sum over t < T of P(reuse time > t)
+ * or more (X. Hu et al., "Kinetic Modeling of Data Eviction in Cache", USENIX ATC 2016; the same in
+ * D. Eklov and E. Hagersten, "StatStack", ISPASS 2010). Pages that were never seen before count as
+ * never used again. Everything is sampled by page, so counts and sizes are 1 in 2^shift.
+ *
+ * The kernel's lists are not quite LRU. What tells is where misses begin: the bin that straddles the
+ * present size is divided by the share of it that was read in again.
+ */
+#include "user/daemon/law_internal.h"
+
+#define TAU_REUSE_NS    (350 * LAW_MS) /* or ACCESSES_ENOUGH, if they take longer */
+#define COUNT_SHIFT     8 /* fractional bits of decayed counts */
+#define SIZE_SHIFT      16 /* of sizes, in sampled pages */
+#define SIZE_CAP        (1ull << 34) /* pages; no machine is larger */
+#define ACCESSES_FEW    16 /* from which no curve is drawn */
+#define ACCESSES_ENOUGH 1000 /* after so many the last ones count for half */
+
+#define NEXT_TO_NOTHING 2 /* buckets: a 64th of the ceiling */
+#define NEEDS_PART      100 /* of its work, stalled, is no need */
+#define MAPPED_PART     4 /* of the cache: beyond it too much is touched without the kernel */
+#define SWAPPABLE_PART  8 /* of usage: beyond it too much is no file's */
+
+static uint64_t cache_of(const struct law_sample *is)
+{
+	return law_less(is->file_bytes, is->shmem_bytes);
+}
+
+bool law_reuse_speaks(const struct law_sample *is)
+{
+	uint32_t needed = LAW_VALID_REUSE | LAW_VALID_KINDS;
+	uint64_t cache = cache_of(is);
+	uint64_t mapped = law_less(is->file_mapped_bytes, is->shmem_bytes);
+	uint64_t other = law_less(law_less(is->usage_bytes, cache), is->unreclaimable_bytes);
+
+	return (is->valid & needed) == needed && cache > 0 && mapped <= cache / MAPPED_PART &&
+	       other <= is->usage_bytes / SWAPPABLE_PART;
+}
+
+/* A count per fold, in 1/2^8; with `shift` and a cost in ns it still fits 64 bits. */
+static uint64_t count_of(uint64_t now, uint64_t before, uint32_t shift)
+{
+	return law_min(law_delta(now, before), (1ull << 30) >> shift) << COUNT_SHIFT;
+}
+
+/*
+ * Counts and the work they were counted in fade together: their ratio is that of sums, so that a
+ * second of many accesses counts for more than one of few.
+ */
+static void gather(struct law_reuse *r, const struct law_sample *was, const struct law_sample *is,
+		   uint64_t work_ns, uint64_t alpha)
+{
+	uint32_t shift = law_min(is->reuse_sample_shift, 30);
+
+	for (unsigned int i = 0; i < REUSE_BINS; i++) {
+		r->times[i] =
+		    law_ewma(r->times[i], count_of(is->reused[i], was->reused[i], shift), alpha);
+		r->missed[i] =
+		    law_ewma(r->missed[i], count_of(is->missed[i], was->missed[i], shift), alpha);
+	}
+	r->first =
+	    law_ewma(r->first, count_of(is->first_accesses, was->first_accesses, shift), alpha);
+	r->work_ns = law_ewma(r->work_ns, law_min(work_ns, 1ull << 50) << COUNT_SHIFT, alpha);
+}
+
+void law_reuse_start(struct law_estimate *e, const struct law_sample *is)
+{
+	memset(&e->memory.reuse, 0, sizeof(e->memory.reuse));
+	law_copy_reuse(&e->last, is);
+}
+
+static uint64_t accesses_in(const struct law_sample *was, const struct law_sample *is)
+{
+	uint64_t n = law_delta(is->first_accesses, was->first_accesses);
+
+	for (unsigned int i = 0; i < REUSE_BINS; i++)
+		n += law_delta(is->reused[i], was->reused[i]);
+	return n;
+}
+
+/* How much of what is known comes from this fold. Who reads little forgets slowly. */
+static uint64_t alpha_of(const struct law_estimate *e, const struct law_sample *is,
+			 uint64_t window_ns)
+{
+	uint64_t n = law_min(accesses_in(&e->last, is), 1ull << 40);
+
+	return law_min(law_alpha(window_ns, TAU_REUSE_NS), (n << 16) / (n + ACCESSES_ENOUGH));
+}
+
+bool law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uint64_t window_ns,
+		    uint64_t work_ns)
+{
+	uint64_t alpha = alpha_of(e, is, window_ns);
+
+	gather(&e->memory.reuse, &e->last, is, work_ns, alpha);
+	law_copy_reuse(&e->last, is);
+	return alpha > 0;
+}
+
+static uint64_t width_of(unsigned int bin)
+{
+	return bin < REUSE_SUB_BINS ? 1 : 1ull << law_min(bin / REUSE_SUB_BINS - 1, 40);
+}
+
+/* Stall per work if these accesses missed. */
+static uint64_t stall_of(const struct law_estimate *e, uint64_t count, uint32_t shift)
+{
+	return law_fraction((count << shift) * e->refault_cost_ns, e->memory.reuse.work_ns);
+}
+
+/* What bin i needs: more than `from` pages, about `to`, at most `most`. */
+struct need {
+	uint64_t from, to, most;
+};
+
+static void draw(uint64_t curve[LAW_BUCKETS], uint64_t bucket, const struct need *need,
+		 uint64_t base_pages, uint64_t stall, uint64_t missed)
+{
+	if (need->from >= base_pages || base_pages >= need->most) {
+		law_spread(curve, bucket, need->from, need->to, stall);
+		return;
+	}
+	missed = law_min(missed, stall);
+	law_spread(curve, bucket, need->from, base_pages, stall - missed);
+	law_spread(curve, bucket, base_pages, need->most, missed);
+}
+
+static uint64_t total_of(const struct law_reuse *r)
+{
+	uint64_t total = r->first;
+
+	for (unsigned int i = 0; i < REUSE_BINS; i++)
+		total += r->times[i];
+	return total;
+}
+
+void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64_t base_pages)
+{
+	const struct law_reuse *r = &e->memory.reuse;
+	uint32_t shift = law_min(is->reuse_sample_shift, 30);
+	uint64_t other = law_pages(law_less(is->usage_bytes, cache_of(is)));
+	uint64_t curve[LAW_BUCKETS] = { 0 }, all = 0, reached = 0;
+	uint64_t total = total_of(r), longer = total, size = 0;
+
+	if (total >> COUNT_SHIFT < ACCESSES_FEW)
+		return;
+	for (unsigned int i = 0; i < REUSE_BINS && size >> SIZE_SHIFT << shift < SIZE_CAP; i++) {
+		uint64_t after = longer - r->times[i];
+		uint64_t most = law_part(width_of(i) << SIZE_SHIFT, law_ratio_32(longer, total));
+		uint64_t least = law_part(width_of(i) << SIZE_SHIFT, law_ratio_32(after, total));
+		uint64_t next = size + (most + least) / 2;
+		struct need need = {
+			.from = other + (size >> SIZE_SHIFT << shift),
+			.to = other + (next >> SIZE_SHIFT << shift),
+			.most = other + ((size + most) >> SIZE_SHIFT << shift),
+		};
+		uint64_t stall = stall_of(e, r->times[i], shift);
+
+		need.to = law_max(need.to, need.from + 1);
+		need.most = law_max(need.most, need.to);
+		draw(curve, e->bucket_bytes / LAW_PAGE_BYTES, &need, base_pages, stall,
+		     stall_of(e, r->missed[i], shift));
+		all += stall;
+		longer = after;
+		size = next;
+	}
+	for (unsigned int b = 0; b < LAW_BUCKETS; b++) {
+		e->curve[b] = (uint32_t)law_min(curve[b], UINT32_MAX);
+		reached += e->curve[b];
+	}
+	e->memory.far = (uint32_t)law_min(law_less(all, reached), LAW_STALL_MAX);
+	e->memory.top = LAW_BUCKETS;
+}
+
+uint64_t law_reuse_needs(const struct law_estimate *e)
+{
+	uint64_t most = LAW_ONE / NEEDS_PART, stall = 0;
+	uint32_t b = e->memory.top;
+
+	while (b > 0) {
+		stall += (e->curve[b - 1] * e->memory.kappa) >> LAW_ONE_SHIFT;
+		if (stall > most)
+			break;
+		b--;
+	}
+	return b * e->bucket_bytes;
+}
+
+uint64_t law_reuse_worth(const struct law_estimate *e)
+{
+	uint64_t stall = 0;
+
+	/* a stream that reads a page in pieces comes back to it at once */
+	for (uint32_t b = NEXT_TO_NOTHING; b < e->memory.top; b++)
+		stall += e->curve[b];
+	return law_min(stall, UINT32_MAX);
+}

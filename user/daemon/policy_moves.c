@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How an engine's past moves bear on the next: steps grow while it keeps going one way and shrink
+ * when it turns, who turns round becomes reluctant, and memory that never stays becomes dear.
+ */
+#include "user/daemon/law_internal.h"
+
+#define STEP_WINDOW_NS    (250 * LAW_MS) /* steps are per this time */
+#define STEP_FIRST        2 /* buckets */
+#define STEP_GROW_NS      (500 * LAW_MS) /* the same way: doubles in this time */
+#define STEP_MAX_PART     16 /* of the ceiling per STEP_WINDOW_NS */
+#define STEP_SEEN_PART    5 /* the same where the whole way is seen: no step is a question */
+#define ANON_STEP_PERCENT 30 /* of the ceiling per tick */
+#define REVERSAL_NS       (15 * LAW_S)
+#define CALM_NS           (40 * LAW_S) /* the reluctance of who has turned round fades */
+#define CALM_BLIND_NS     (16 * LAW_S) /* the same without distances */
+#define MOVE_COST         (LAW_ONE / 2000) /* per bucket and weight: what a move must earn */
+#define STAYS_NS          (20 * LAW_S) /* what is moved stays so long, or it costs more ... */
+#define DEARER_MAX        40 /* ... up to this many times */
+
+uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)
+{
+	const struct law_workspace *w = p->w;
+	uint64_t bucket = w->bucket;
+	uint64_t most = law_max(w->available / STEP_MAX_PART, bucket);
+	uint64_t step = law_pages(p->state->engine[i].step_bytes);
+
+	if (p->estimate[i].memory.heap)
+		return law_max(w->available * ANON_STEP_PERCENT / 100, bucket);
+	if (seen)
+		most = step = law_max(w->available / STEP_SEEN_PART, bucket);
+	if (step == 0)
+		step = STEP_FIRST * bucket;
+	step = law_min(step, most) * (w->window_ns / LAW_MS) / (STEP_WINDOW_NS / LAW_MS);
+	return law_clamp(step, law_max(bucket / 4, 1), 2 * most);
+}
+
+/*
+ * What is moved must be read in again, so it must pay for that for as long as it may be expected to
+ * stay: as long as this engine's memory has stayed before it turned round, or has already now.
+ * Where the curve is only remembered, turning round is how the law learns.
+ */
+uint64_t law_move_cost(const struct plan *p, uint32_t i)
+{
+	const struct law_engine_state *s = &p->state->engine[i];
+	uint64_t stays = law_max(s->stayed_ns, law_less(p->now_ns, s->turned_ns));
+
+	if (!p->estimate[i].memory.reuse_known || s->stayed_ns == 0 || stays >= STAYS_NS)
+		return MOVE_COST;
+	return MOVE_COST * law_min(STAYS_NS / law_max(stays, 1), DEARER_MAX);
+}
+
+static void remember_turn(struct law_engine_state *s, uint64_t now_ns)
+{
+	uint64_t stayed = law_max(law_less(now_ns, s->turned_ns), 1);
+
+	if (s->direction != 0)
+		s->stayed_ns = s->stayed_ns == 0 ? stayed : s->stayed_ns / 2 + stayed / 2;
+	s->turned_ns = now_ns;
+}
+
+void law_remember_moves(const struct plan *p)
+{
+	struct law_workspace *w = p->w;
+	uint64_t most = law_max(w->available / STEP_MAX_PART, w->bucket) * LAW_PAGE_BYTES;
+	uint64_t least = w->bucket * LAW_PAGE_BYTES;
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct law_engine_state *s = &p->state->engine[i];
+		int moved = w->engine[i].target > w->engine[i].before   ? 1
+			    : w->engine[i].target < w->engine[i].before ? -1
+									: 0;
+		uint64_t step =
+		    s->step_bytes == 0 ? STEP_FIRST * least : law_min(s->step_bytes, LAW_BYTES_CAP);
+		const struct law_estimate *est = &p->estimate[i];
+		uint64_t dearest = law_reluctance_max(est);
+		uint64_t hm = law_clamp(s->hysteresis_ppm, LAW_PPM, dearest);
+		uint64_t calm_ns = est->memory.distances_known ? CALM_NS : CALM_BLIND_NS;
+
+		s->hysteresis_ppm =
+		    (uint32_t)law_ewma(hm, LAW_PPM, law_alpha(w->window_ns, calm_ns));
+		if (moved == 0 || w->engine[i].before == 0 || w->engine[i].moved == 0)
+			continue;
+		if (s->direction == -moved && law_less(p->now_ns, s->last_move_ns) < REVERSAL_NS) {
+			step /= 2;
+			s->hysteresis_ppm = (uint32_t)law_min(2 * hm, dearest);
+		} else {
+			step += step * (w->window_ns / LAW_MS) / (STEP_GROW_NS / LAW_MS);
+		}
+		s->step_bytes = law_clamp(step, least, most);
+		if (s->direction != moved)
+			remember_turn(s, p->now_ns);
+		s->direction = moved;
+		s->last_move_ns = p->now_ns;
+	}
+}
