@@ -38,6 +38,7 @@ shown() { # shown PATTERN: in what was told to stderr
 # tell COMMAND: prints the store's answer
 tell() {
 	local before
+	wait_for 20 test -e "$scratch/out" # who writes it has just been started
 	before=$(wc -l <"$scratch/out")
 	echo "$*" >&"$store"
 	answered() { [ "$(wc -l <"$scratch/out")" -gt "$before" ]; }
