@@ -99,9 +99,11 @@ bool law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uint64_
 {
 	uint64_t alpha = alpha_of(e, is, window_ns);
 
+	if (alpha == 0) /* nothing was read: most engines of a large host, most of the time */
+		return false;
 	gather(&e->memory.reuse, &e->last, is, work_ns, alpha);
 	law_copy_reuse(&e->last, is);
-	return alpha > 0;
+	return true;
 }
 
 static uint64_t width_of(unsigned int bin)
@@ -112,6 +114,8 @@ static uint64_t width_of(unsigned int bin)
 /* Stall per work if these accesses missed. */
 static uint64_t stall_of(const struct law_estimate *e, uint64_t count, uint32_t shift)
 {
+	if (count == 0)
+		return 0;
 	return law_fraction((count << shift) * e->refault_cost_ns, e->memory.reuse.work_ns);
 }
 
@@ -151,7 +155,8 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64
 
 	if (total >> COUNT_SHIFT < ACCESSES_FEW)
 		return;
-	for (unsigned int i = 0; i < REUSE_BINS && size >> SIZE_SHIFT << shift < SIZE_CAP; i++) {
+	for (unsigned int i = 0;
+	     i < REUSE_BINS && longer > 0 && size >> SIZE_SHIFT << shift < SIZE_CAP; i++) {
 		uint64_t after = longer - r->times[i];
 		uint64_t most = law_part(width_of(i) << SIZE_SHIFT, law_ratio_32(longer, total));
 		uint64_t least = law_part(width_of(i) << SIZE_SHIFT, law_ratio_32(after, total));
