@@ -1,48 +1,67 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the sensors that follow pages have in common: whose a folio is, how large, how far away. */
+/*
+ * What the sensors that follow pages have in common: the name of a page, a hash of what it holds; how
+ * it is known again; how large a folio is; which bin a distance belongs to. No maps: an object gets
+ * all that its headers define.
+ */
 #ifndef BAROSTAT_BPF_PAGES_BPF_H
 #define BAROSTAT_BPF_PAGES_BPF_H
 
-#include "bpf/returning.bpf.h"
+#include "bpf/shared.bpf.h"
 
 #define LARGEST_FOLIO 4096 /* pages looked at in one folio; 512 is the largest there is on x86 */
 #define PAGE_SHIFT    12
 
-/*
- * Reclaim takes pages of one cgroup by the dozen, and the way from a page to its slot is three
- * probe reads and a hash. So the last answer is kept per CPU, for two jiffies: a cgroup that is
- * freed and another made at the same address in that time would be a page or two in a wrong slot.
- */
-struct last_slot {
-	uint64_t memcg_and_slot; /* one word, so that a preempted program sees no mixture */
-	uint64_t jiffies;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, uint32_t);
-	__type(value, struct last_slot);
-} last_slot SEC(".maps");
-
-#define LAST_SLOT_BITS 20
-
-static __always_inline uint32_t cached_slot_of_folio(struct folio *folio)
+/* For a folio that is an argument of the program. */
+static __always_inline unsigned long flags_of(struct folio *folio)
 {
-	uint64_t memcg = (folio->memcg_data >> 6) << LAST_SLOT_BITS;
-	uint32_t zero = 0, none = (1u << LAST_SLOT_BITS) - 1, slot;
-	struct last_slot *last = bpf_map_lookup_elem(&last_slot, &zero);
-	uint64_t now = bpf_jiffies64();
+	struct folio___memdesc *newer = (void *)folio;
 
-	if (!last)
-		return NO_SLOT;
-	slot = last->memcg_and_slot & none;
-	if ((last->memcg_and_slot & ~(uint64_t)none) == memcg && now - last->jiffies < 2)
-		return slot == none ? NO_SLOT : slot;
-	slot = slot_of_folio(folio);
-	last->memcg_and_slot = memcg | (slot & none);
-	last->jiffies = now;
-	return slot;
+	if (bpf_core_field_exists(newer->flags.f))
+		return newer->flags.f;
+	return folio->flags;
+}
+
+#define page_flag(name) (1ul << bpf_core_enum_value(enum pageflags, name))
+
+static __always_inline uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= 0x9e3779b97f4a7c15ull;
+	h ^= h >> 29;
+	h *= 0xbf58476d1ce4e5b9ull;
+	h ^= h >> 32;
+	return h;
+}
+
+/*
+ * The file, not the in-memory inode: it may be dropped and read again between eviction and
+ * refault. The generation tells a new file from a deleted one that had the same number, which log
+ * structured engines make by the minute.
+ */
+static __always_inline uint64_t file_name(uint32_t device, uint64_t ino, uint32_t generation)
+{
+	return mix(ino ^ (uint64_t)device << 32) ^ (uint64_t)generation << 8;
+}
+
+static __always_inline uint64_t page_name(uint64_t file, uint64_t index)
+{
+	return mix(file + index * 0xd6e8feb86659fd93ull);
+}
+
+static __always_inline uint64_t inode_name(struct inode *inode)
+{
+	return file_name(inode->i_sb->s_dev, inode->i_ino, inode->i_generation);
+}
+
+/* In the tag of a page that is remembered: its name's high half, the slot's generation, the slot. 0:
+ * free. */
+#define TAG_SLOT_BITS  20
+#define TAG_GENERATION 0xfffu
+
+static __always_inline uint64_t tag_of(uint64_t page, uint32_t slot, uint64_t generation)
+{
+	return (page & ~0xffffffffull) | (generation & TAG_GENERATION) << TAG_SLOT_BITS | slot;
 }
 
 static __always_inline uint32_t pages_of(struct folio *folio)

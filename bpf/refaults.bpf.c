@@ -9,7 +9,6 @@
  * throws away the oldest of a batch on some CPU rather than the oldest.) When a set is full the
  * oldest of the four goes, whosever it is.
  */
-#include "bpf/pages.bpf.h"
 #include "bpf/refaults.h"
 #include "bpf/returning.bpf.h"
 
@@ -18,10 +17,6 @@ const volatile uint32_t sample_shift = 0;
 const volatile uint32_t ghost_sets = 1;
 
 #define WAYS 4
-
-/* In a tag: name's high half, the slot's generation, the slot. 0: free. */
-#define TAG_SLOT_BITS  20
-#define TAG_GENERATION 0xfffu
 
 /* In a stamp: the eviction clock, and below it the time of leaving in units of 16 jiffies. */
 #define STAMP_AGE_BITS 20
@@ -52,6 +47,43 @@ struct {
 	__type(value, struct refault_counters);
 } refault_counters SEC(".maps");
 
+/*
+ * Reclaim takes pages of one cgroup by the dozen, and the way from a page to its slot is three
+ * probe reads and a hash. So the last answer is kept per CPU, for two jiffies: a cgroup that is
+ * freed and another made at the same address in that time would be a page or two in a wrong slot.
+ */
+struct last_slot {
+	uint64_t memcg_and_slot; /* one word, so that a preempted program sees no mixture */
+	uint64_t jiffies;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct last_slot);
+} last_slot SEC(".maps");
+
+#define LAST_SLOT_BITS 20
+
+static __always_inline uint32_t cached_slot_of_folio(struct folio *folio)
+{
+	uint64_t memcg = (folio->memcg_data >> 6) << LAST_SLOT_BITS;
+	uint32_t zero = 0, none = (1u << LAST_SLOT_BITS) - 1, slot;
+	struct last_slot *last = bpf_map_lookup_elem(&last_slot, &zero);
+	uint64_t now = bpf_jiffies64();
+
+	if (!last)
+		return NO_SLOT;
+	slot = last->memcg_and_slot & none;
+	if ((last->memcg_and_slot & ~(uint64_t)none) == memcg && now - last->jiffies < 2)
+		return slot == none ? NO_SLOT : slot;
+	slot = slot_of_folio(folio);
+	last->memcg_and_slot = memcg | (slot & none);
+	last->jiffies = now;
+	return slot;
+}
+
 static __always_inline bool is_swapcache(struct folio *folio)
 {
 	unsigned long both = page_flag(PG_swapbacked) | page_flag(PG_swapcache);
@@ -64,8 +96,6 @@ static __always_inline bool is_swapcache(struct folio *folio)
 
 static __always_inline uint64_t name_of(struct folio *folio, uint64_t *ret_index)
 {
-	struct inode *inode;
-
 	if (is_swapcache(folio)) {
 		*ret_index = 0; /* a pointer to the verifier, in some kernels: no plain load */
 		if (bpf_core_field_exists(folio->swap))
@@ -74,9 +104,8 @@ static __always_inline uint64_t name_of(struct folio *folio, uint64_t *ret_index
 			bpf_probe_read_kernel(ret_index, sizeof(long), &folio->private);
 		return SWAP_NAME;
 	}
-	inode = folio->mapping->host;
 	*ret_index = folio->index;
-	return file_name(inode->i_sb->s_dev, inode->i_ino, inode->i_generation);
+	return inode_name(folio->mapping->host);
 }
 
 /*
@@ -129,11 +158,6 @@ static __always_inline struct ghost_set *set_of(uint64_t page)
 	uint32_t key = (page >> sample_shift) & (ghost_sets - 1);
 
 	return bpf_map_lookup_elem(&ghosts, &key);
-}
-
-static __always_inline uint64_t tag_of(uint64_t page, uint32_t slot, uint64_t generation)
-{
-	return (page & ~0xffffffffull) | (generation & TAG_GENERATION) << TAG_SLOT_BITS | slot;
 }
 
 /* One pass over the pages of a folio; most have one. */

@@ -18,10 +18,6 @@ const volatile uint32_t touched_sets = 1;
 
 #define WAYS 8 /* two lines: with 4, one set in seven overflows when the table is half full */
 
-/* In a tag: the page's name's high half, the slot's generation, the slot. 0: free. */
-#define TAG_SLOT_BITS  20
-#define TAG_GENERATION 0xfffu
-
 /*
  * In a stamp: the slot's clock at the last access, the time of it in units of 16 jiffies, the bin it
  * was counted in, and flags. One word, so that whoever reads it has all of one access.
@@ -83,21 +79,11 @@ struct pass {
 	uint32_t slot;
 };
 
-static __always_inline uint64_t name_of_inode(struct inode *inode)
-{
-	return file_name(inode->i_sb->s_dev, inode->i_ino, inode->i_generation);
-}
-
 static __always_inline struct touched_set *set_of(uint64_t page)
 {
 	uint32_t key = page & (touched_sets - 1);
 
 	return bpf_map_lookup_elem(&touched, &key);
-}
-
-static __always_inline uint64_t tag_of(uint64_t page, uint32_t slot, uint64_t generation)
-{
-	return (page & ~0xffffffffull) | (generation & TAG_GENERATION) << TAG_SLOT_BITS | slot;
 }
 
 /* The one that nobody has read for longest goes, whosever it is. The tag last: who looks in between
@@ -225,7 +211,7 @@ static __always_inline bool begin_pass(struct pass *ret_pass, struct inode *inod
 	if (ret_pass->slot == NO_SLOT)
 		return false;
 	ret_pass->ino = inode->i_ino;
-	ret_pass->file = name_of_inode(inode);
+	ret_pass->file = inode_name(inode);
 	ret_pass->first = first;
 	ret_pass->last = last;
 	return true;
@@ -416,7 +402,7 @@ int BPF_PROG(filemap_add, struct folio *folio)
 	    is_writing(folio))
 		return 0;
 	pass.ino = inode->i_ino;
-	pass.file = name_of_inode(inode);
+	pass.file = inode_name(inode);
 	pass.first = first;
 	pass.last = last;
 	groups = groups_of(&pass);
