@@ -303,6 +303,14 @@ static void usage_update(struct law_estimate *e, const struct interval *iv,
 		e->time_to_ceiling_ns = law_time(room, (uint64_t)e->usage_velocity_bytes_per_s);
 }
 
+/* Whether memory within reach saves, or would save, one per cent of its time. */
+static bool reuses(const struct law_estimate *e)
+{
+	uint64_t worth = e->memory.reuse_known ? law_reuse_worth(e) : e->memory.above;
+
+	return (worth * e->memory.kappa >> LAW_ONE_SHIFT) > LAW_ONE / 100;
+}
+
 /*
  * A stream takes memory and never comes back to it, or comes back from farther away than the
  * ceiling is: evictions go on, and no size within reach would save one per cent of its time.
@@ -313,13 +321,11 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 	struct law_memory *m = &e->memory;
 	bool moving = turns_over(e, e->evictions_per_s) &&
 		      e->evictions_per_s > law_pages(is->usage_bytes) / STREAM_TURNOVER_S;
-	uint64_t worth = m->reuse_known ? law_reuse_worth(e) : m->above;
-	bool reuses = (worth * m->kappa >> LAW_ONE_SHIFT) > LAW_ONE / 100;
 	bool returns =
 	    (iv->valid & LAW_VALID_DISTANCES) == 0 && e->refaults_per_s > e->evictions_per_s / 16;
 
-	if (moving && !reuses && !returns && !m->heap &&
-	    has(iv, LAW_VALID_REFAULTS | LAW_VALID_DISTANCES))
+	if (moving && !returns && !m->heap && has(iv, LAW_VALID_REFAULTS | LAW_VALID_DISTANCES) &&
+	    !reuses(e))
 		m->stream_ns = law_min(m->stream_ns + iv->dt_ns, 2 * STREAM_AFTER_NS);
 	else if (moving)
 		m->stream_ns = law_less(m->stream_ns, 4 * iv->dt_ns);
@@ -329,7 +335,7 @@ static void stream_update(struct law_estimate *e, const struct interval *iv,
 	/* The engine knows better, as long as what it does is not the contrary of what it says. */
 	if (is->demand.hint == LAW_HINT_QUERY_HEAVY)
 		e->streaming = false;
-	else if (is->demand.hint == LAW_HINT_BULK_INGEST && !m->heap && !reuses && !returns)
+	else if (is->demand.hint == LAW_HINT_BULK_INGEST && !m->heap && !returns && !reuses(e))
 		e->streaming = true;
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The remembered utility curve of one engine: curve[b] is the stall per second of undisturbed work
+ * The utility curve of one engine: curve[b] is the stall per second of undisturbed work
  * that would disappear if the engine's memory reached through bucket b, a 128th of the ceiling.
  *
  * Where reuse times are known all of it is drawn from them (law_reuse.c). Else buckets outside the
- * present size are observed: a refault at distance d (pages evicted in
- * between) of an engine that stood at size `base` would have been a hit at base + d. Buckets inside
- * cannot be observed, they hit; they are remembered and slowly forgotten, by busy time, so that an
- * idle engine forgets nothing.
+ * present size are observed: a refault at distance d (pages evicted in between) of an engine that
+ * stood at size `base` would have been a hit at base + d. Buckets inside cannot be observed, they
+ * hit; they are remembered and slowly forgotten, by busy time, so that an idle engine forgets
+ * nothing.
  */
 #include "user/daemon/law_internal.h"
 

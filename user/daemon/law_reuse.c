@@ -151,30 +151,29 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64
 	uint32_t shift = law_min(is->reuse_sample_shift, 30);
 	uint64_t other = law_pages(law_less(is->usage_bytes, cache_of(is)));
 	uint64_t curve[LAW_BUCKETS] = { 0 }, all = 0, reached = 0;
-	uint64_t total = total_of(r), longer = total, size = 0;
+	uint64_t total = total_of(r), size = 0;
+	/* accesses of a longer reuse time than the bins so far, and their share in 1/2^32 */
+	uint64_t longer = total, share = 1ull << 32;
 
 	if (total >> COUNT_SHIFT < ACCESSES_FEW)
 		return;
 	for (unsigned int i = 0;
 	     i < REUSE_BINS && longer > 0 && size >> SIZE_SHIFT << shift < SIZE_CAP; i++) {
-		uint64_t after = longer - r->times[i];
-		uint64_t most = law_part(width_of(i) << SIZE_SHIFT, law_ratio_32(longer, total));
-		uint64_t least = law_part(width_of(i) << SIZE_SHIFT, law_ratio_32(after, total));
-		uint64_t next = size + (most + least) / 2;
+		uint64_t stall = stall_of(e, r->times[i], shift);
+		uint64_t most = law_part(width_of(i) << SIZE_SHIFT, share);
 		struct need need = {
 			.from = other + (size >> SIZE_SHIFT << shift),
-			.to = other + (next >> SIZE_SHIFT << shift),
 			.most = other + ((size + most) >> SIZE_SHIFT << shift),
 		};
-		uint64_t stall = stall_of(e, r->times[i], shift);
 
-		need.to = law_max(need.to, need.from + 1);
+		longer -= r->times[i];
+		share = law_ratio_32(longer, total);
+		size += (most + law_part(width_of(i) << SIZE_SHIFT, share)) / 2;
+		need.to = law_max(other + (size >> SIZE_SHIFT << shift), need.from + 1);
 		need.most = law_max(need.most, need.to);
 		draw(curve, e->bucket_bytes / LAW_PAGE_BYTES, &need, base_pages, stall,
 		     stall_of(e, r->missed[i], shift));
 		all += stall;
-		longer = after;
-		size = next;
 	}
 	for (unsigned int b = 0; b < LAW_BUCKETS; b++) {
 		e->curve[b] = (uint32_t)law_min(curve[b], UINT32_MAX);

@@ -42,17 +42,15 @@ static uint32_t hash_of(uint32_t key)
 	return h ^ (h >> 13);
 }
 
-static struct sim_ghost *ghost_set(const struct sim_cache *c, uint32_t hash)
+static struct sim_ghost *ghost_set(const struct sim_cache *c, uint32_t key)
 {
-	return &c->ghost[(size_t)(hash % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
+	return &c->ghost[(size_t)(hash_of(key) % SIM_GHOST_SETS) * SIM_GHOST_WAYS];
 }
 
 static void ghost_leave(struct sim_cache *c, uint32_t key)
 {
-	uint32_t hash = hash_of(key);
-	struct sim_ghost *set, *oldest;
+	struct sim_ghost *set = ghost_set(c, key), *oldest = set;
 
-	set = oldest = ghost_set(c, hash);
 	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
 		if (set[i].stamp != 0 && set[i].key == key) {
 			oldest = &set[i];
@@ -64,42 +62,32 @@ static void ghost_leave(struct sim_cache *c, uint32_t key)
 	*oldest = (struct sim_ghost){ .key = key, .stamp = c->evictions };
 }
 
-static unsigned int distance_bin(uint64_t d)
+/* As in bpf/wire.h: so many linear bins, a power of two, to the octave. */
+static unsigned int bin_of(uint64_t d, unsigned int sub_bins, unsigned int bins)
 {
-	unsigned int e;
+	unsigned int shift = (unsigned int)__builtin_ctz(sub_bins), e, bin;
 
-	if (d < DISTANCE_SUB_BINS)
+	if (d < sub_bins)
 		return (unsigned int)d;
-	e = 63 - (unsigned int)__builtin_clzll(d);
-	return (e - 1) * DISTANCE_SUB_BINS + (unsigned int)((d >> (e - 2)) & 3);
+	e = 63 - (unsigned int)__builtin_clzll(d) - shift;
+	bin = (e + 1) * sub_bins + (unsigned int)((d >> e) & (sub_bins - 1));
+	return bin < bins ? bin : bins - 1;
 }
 
 static void ghost_meet(struct sim_cache *c, uint32_t key)
 {
-	uint32_t hash = hash_of(key);
-	struct sim_ghost *set;
+	struct sim_ghost *set = ghost_set(c, key);
 
-	set = ghost_set(c, hash);
 	for (int i = 0; i < SIM_GHOST_WAYS; i++) {
 		if (set[i].stamp == 0 || set[i].key != key)
 			continue;
 		c->ghost_refaults++;
-		c->distance[distance_bin(c->evictions - set[i].stamp)]++;
+		c->distance[bin_of(c->evictions - set[i].stamp, DISTANCE_SUB_BINS,
+				   DISTANCE_BINS)]++;
 		set[i].stamp = 0;
 		return;
 	}
 	c->ghost_unknown++;
-}
-
-static unsigned int reuse_bin(uint64_t d)
-{
-	unsigned int e, bin;
-
-	if (d < REUSE_SUB_BINS)
-		return (unsigned int)d;
-	e = 63 - (unsigned int)__builtin_clzll(d);
-	bin = (e - 2) * REUSE_SUB_BINS + (unsigned int)((d >> (e - 3)) & (REUSE_SUB_BINS - 1));
-	return bin < REUSE_BINS ? bin : REUSE_BINS - 1;
 }
 
 void sim_cache_accessed(struct sim_cache *c, uint32_t key)
@@ -111,7 +99,7 @@ void sim_cache_accessed(struct sim_cache *c, uint32_t key)
 	if (then >> 1 == 0) {
 		c->first_accesses++;
 	} else {
-		bin = reuse_bin(c->accesses - (then >> 1));
+		bin = bin_of(c->accesses - (then >> 1), REUSE_SUB_BINS, REUSE_BINS);
 		c->reused[bin]++;
 		c->missed[bin] += then & SIM_READ_IN;
 	}

@@ -124,7 +124,6 @@ enum sim_actuator {
 	SIM_ACTUATORS
 };
 
-/* How a scenario is run. Start from SIM_OPTIONS. */
 enum sim_sensors {
 	SIM_SENSORS_ALL,
 	SIM_SENSORS_GHOSTS, /* no reuse times */
@@ -132,6 +131,7 @@ enum sim_sensors {
 	SIM_SENSORS_COUNT
 };
 
+/* How a scenario is run. Start from SIM_OPTIONS. */
 struct sim_options {
 	enum sim_actuator actuator;
 	enum law_policy policy;
@@ -194,7 +194,7 @@ static inline uint32_t sim_pages(double part, uint32_t grain)
 	return (uint32_t)(part * SIM_CEILING_PAGES / grain);
 }
 
-/* -- a cache with its ghosts; every page is followed, as the daemon does below 64 MiB -- */
+/* -- a cache with its ghosts; every page is followed -- */
 
 struct sim_ghost {
 	uint32_t key;
