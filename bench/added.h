@@ -1,13 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What something adds to the cost of an operation: differences taken round by round, then medians. */
+/* What something adds to the cost of an operation: CPU time, in rounds of shuffled cells; differences
+ * taken round by round, then medians. */
 #ifndef BAROSTAT_BENCH_ADDED_H
 #define BAROSTAT_BENCH_ADDED_H
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "user/common/clock.h"
 
 #define ADDED_ROUNDS_MAX 1000
+
+/* Time this thread was on a CPU: other load on the machine is in caches only, not in waits. */
+static inline uint64_t added_cpu_time_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* The order of the cells of a round. */
+static inline void added_shuffle(size_t *order, size_t n)
+{
+	for (size_t i = n - 1; i > 0; i--) {
+		size_t j = (size_t)rand() % (i + 1), c = order[i];
+
+		order[i] = order[j];
+		order[j] = c;
+	}
+}
 
 struct added {
 	double ns, added_ns, added_low_ns, added_high_ns, ratio;

@@ -83,15 +83,6 @@ static void die(const char *what, int err)
 
 /* -- the worker -- */
 
-/* Time this thread was on a CPU: other load on the machine is in caches only, not in waits. */
-static uint64_t cpu_time_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 static long minor_faults(void)
 {
 	struct rusage u;
@@ -111,14 +102,14 @@ static uint64_t touch(int fd)
 		die("mmap", errno);
 	madvise(p, AREA_BYTES, MADV_NOHUGEPAGE);
 	faults = minor_faults();
-	begin = cpu_time_ns();
+	begin = added_cpu_time_ns();
 	for (size_t at = 0; at < AREA_BYTES; at += PAGE_BYTES) {
 		if (fd < 0)
 			*(volatile char *)(p + at) = 1;
 		else
 			sum += (uint64_t) * (volatile char *)(p + at);
 	}
-	ns = cpu_time_ns() - begin;
+	ns = added_cpu_time_ns() - begin;
 	faults = minor_faults() - faults;
 	munmap(p, AREA_BYTES);
 	return faults > 0 ? ns * 1000 / (uint64_t)faults : 0;
@@ -250,7 +241,6 @@ static struct added result_of(size_t cell, int kind, unsigned int rounds)
 
 static void print_variants(json_t *ret_json)
 {
-	static const char *const variant[] = { "off", "fentry", "tracepoint", "iterator" };
 	struct sensors_options options = { .size = sizeof(options), .slots = 1 };
 	const struct sensor_state *state;
 	struct sensors *sensors;
@@ -261,10 +251,10 @@ static void print_variants(json_t *ret_json)
 	for (int i = 0; i < SENSOR_COUNT; i++) {
 		if (ret_json)
 			json_object_set_new(ret_json, state[i].name,
-					    json_string(variant[state[i].variant]));
+					    json_string(sensor_variant_name(state[i].variant)));
 		else
 			printf("%s%s: %s", i ? ", " : "sensors: ", state[i].name,
-			       variant[state[i].variant]);
+			       sensor_variant_name(state[i].variant));
 	}
 	if (!ret_json)
 		putchar('\n');
@@ -325,12 +315,7 @@ static void run(struct bench *b, unsigned int rounds, bool each)
 	}
 	srand(1);
 	for (unsigned int round = 0; round < rounds; round++) {
-		for (size_t i = n - 1; i > 0; i--) {
-			size_t j = (size_t)rand() % (i + 1), c = order[i];
-
-			order[i] = order[j];
-			order[j] = c;
-		}
+		added_shuffle(order, n);
 		for (size_t i = 0; i < n; i++)
 			measure(b, order[i], round);
 	}

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -68,22 +67,13 @@ struct bench {
 	uint64_t ceiling_bytes;
 	int fd; /* of the file */
 	uint32_t sample_shift;
-	char variant[16];
+	const char *variant; /* of the reuse sensor */
 };
 
 static void die(const char *what, int err)
 {
 	fprintf(stderr, "reuse_cost: %s: %s\n", what, strerror(err < 0 ? -err : err));
 	exit(1);
-}
-
-/* Time this thread was on a CPU: other load on the machine is in caches only, not in waits. */
-static uint64_t cpu_time_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 static int make_cached_file(void)
@@ -106,7 +96,7 @@ static uint64_t read_blocks(int fd, uint32_t bytes)
 {
 	static char buffer[65536];
 	uint32_t reads = PASS_BYTES / bytes, random = 1;
-	uint64_t begin = cpu_time_ns();
+	uint64_t begin = added_cpu_time_ns();
 
 	for (uint32_t i = 0; i < reads; i++) {
 		random = random * 1664525 + 1013904223;
@@ -114,12 +104,11 @@ static uint64_t read_blocks(int fd, uint32_t bytes)
 		    (ssize_t)bytes)
 			die("pread", errno);
 	}
-	return (cpu_time_ns() - begin) * 1000 / reads;
+	return (added_cpu_time_ns() - begin) * 1000 / reads;
 }
 
 static void measure(struct bench *b, size_t cell, unsigned int round)
 {
-	static const char *const variant[] = { "off", "fentry", "tracepoint", "iterator" };
 	struct sensors_options options = {
 		.size = sizeof(options),
 		.slots = 16,
@@ -149,8 +138,7 @@ static void measure(struct bench *b, size_t cell, unsigned int round)
 	}
 	if (cell == CELLS - 1 && !sensors_read(sensors, 0, &reading)) {
 		b->sample_shift = reading.reuse_sample_shift;
-		snprintf(b->variant, sizeof(b->variant), "%s",
-			 variant[sensors_describe(sensors)[SENSOR_REUSE].variant]);
+		b->variant = sensor_variant_name(sensors_describe(sensors)[SENSOR_REUSE].variant);
 	}
 	sensors_close(sensors);
 }
@@ -163,12 +151,7 @@ static void run(struct bench *b)
 		order[c] = c;
 	srand(1);
 	for (unsigned int round = 0; round < b->rounds; round++) {
-		for (size_t i = CELLS - 1; i > 0; i--) {
-			size_t j = (size_t)rand() % (i + 1), c = order[i];
-
-			order[i] = order[j];
-			order[j] = c;
-		}
+		added_shuffle(order, CELLS);
 		for (size_t i = 0; i < CELLS; i++)
 			measure(b, order[i], round);
 	}

@@ -39,7 +39,6 @@ struct dump {
 
 static const char *const event_name[] = { "stall-onset", "oom-victim", "cgroup-gone",
 					  "cgroup-new" };
-static const char *const variant_name[] = { "off", "fentry", "tracepoint", "iterator" };
 static const char *const cause_name[] = { "direct_reclaim", "high_throttle", "refault", "swap_in" };
 
 static json_t *array_of(const uint64_t *values, size_t n)
@@ -75,9 +74,9 @@ static json_t *state(const struct dump *d)
 	json_t *o = json_object();
 
 	for (int i = 0; i < SENSOR_COUNT; i++)
-		json_object_set_new(
-		    o, s[i].name,
-		    json_pack("{s:s s:s}", "variant", variant_name[s[i].variant], "why", s[i].why));
+		json_object_set_new(o, s[i].name,
+				    json_pack("{s:s s:s}", "variant",
+					      sensor_variant_name(s[i].variant), "why", s[i].why));
 	return o;
 }
 

@@ -117,13 +117,6 @@ static void check_layout(json_t *checks, const struct daemon *d)
 	check_ceiling(checks, d);
 }
 
-static const char *variant_name(enum sensor_variant v)
-{
-	static const char *const names[] = { "off", "fentry", "tracepoint", "iterator" };
-
-	return names[v];
-}
-
 json_t *facts_doctor(const struct daemon *d)
 {
 	json_t *o = json_object(), *checks = json_array(), *sensors = json_array();
@@ -136,9 +129,9 @@ json_t *facts_doctor(const struct daemon *d)
 	check_pressure(checks, d);
 	check_layout(checks, d);
 	for (int i = 0; i < SENSOR_COUNT; i++)
-		json_array_append_new(sensors,
-				      json_pack("{s:s, s:s, s:s}", "name", s[i].name, "variant",
-						variant_name(s[i].variant), "why", s[i].why));
+		json_array_append_new(
+		    sensors, json_pack("{s:s, s:s, s:s}", "name", s[i].name, "variant",
+				       sensor_variant_name(s[i].variant), "why", s[i].why));
 	json_object_set_new(o, "rung", json_string(rung_name(d->rung)));
 	json_object_set_new(o, "kernel", json_string(uts.release));
 	json_object_set_new(o, "page", json_string(d->config->page));

@@ -34,6 +34,19 @@ enum sensor_id {
 
 enum sensor_variant { SENSOR_OFF, SENSOR_FENTRY, SENSOR_TRACEPOINT, SENSOR_ITER };
 
+/* "fentry" */
+static inline const char *sensor_variant_name(enum sensor_variant variant)
+{
+	static const char *const name[] = {
+		[SENSOR_OFF] = "off",
+		[SENSOR_FENTRY] = "fentry",
+		[SENSOR_TRACEPOINT] = "tracepoint",
+		[SENSOR_ITER] = "iterator",
+	};
+
+	return name[variant];
+}
+
 struct sensor_state {
 	const char *name; /* "faults", "stalls", ... */
 	enum sensor_variant variant;

@@ -56,18 +56,6 @@ void sensor_note(const char *fmt, ...)
 	va_end(args);
 }
 
-const char *sensor_variant_name(enum sensor_variant variant)
-{
-	static const char *const name[] = {
-		[SENSOR_OFF] = "off",
-		[SENSOR_FENTRY] = "fentry",
-		[SENSOR_TRACEPOINT] = "tracepoint",
-		[SENSOR_ITER] = "iterator",
-	};
-
-	return name[variant];
-}
-
 /* One refusal in words: what, the errno, and what would bring it. */
 static void explain(enum sensor_variant variant, int err, char *ret_text, size_t size)
 {

@@ -18,6 +18,4 @@ void sensor_listen(void);
 void sensor_climb(const struct sensor_ctx *ctx, const struct sensor_module *module,
 		  struct fentry_verdict *fentry, struct sensor_state *state, void **ret_private);
 
-const char *sensor_variant_name(enum sensor_variant variant);
-
 #endif
