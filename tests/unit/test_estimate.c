@@ -352,6 +352,56 @@ static void kernel_time_of_misses_is_a_stall_too(void **state)
 	assert_in_range(b.e.memory.refault_stall, 0, LAW_ONE * 6 / 100);
 }
 
+/* One task for so many ticks of 100 ms: refaults, waits and CPU time of each tick. */
+static void works(struct bench *b, int count, uint64_t refaults, uint64_t wait_ms, uint64_t cpu_ms,
+		  uint64_t system_ms)
+{
+	for (int i = 0; i < count; i++) {
+		b->s.refault_file += refaults;
+		b->s.evictions += refaults;
+		b->s.pgsteal += refaults;
+		b->s.stall_ns[STALL_REFAULT] += wait_ms * LAW_MS;
+		b->s.cpu_ns += cpu_ms * LAW_MS;
+		b->s.cpu_system_ns += system_ms * LAW_MS;
+		tick(b, 100 * LAW_MS);
+	}
+}
+
+/* What misses cost when there were few is not what each costs of very many: it wakes, and waits or
+ * works all the time, though by what was learnt its misses alone would have taken all of its CPU. */
+static void who_waits_nearly_all_the_time_is_not_idle(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+
+	works(&b, 100, 0, 0, 100, 10);
+	works(&b, 100, 1500, 50, 50, 45);
+	near(b.e.memory.miss_cpu_ns, 29600, 3); /* 45, less 0.6 as ever */
+	works(&b, 50, 0, 0, 0, 0);
+	assert_in_range(b.e.memory.kappa, 0, LAW_ONE / 100);
+	works(&b, 2, 3000, 60, 40, 36);
+	assert_in_range(b.e.memory.miss_cpu_ns, 0, 40 * LAW_MS / 3000);
+	works(&b, 3, 3000, 60, 40, 36);
+	assert_true(b.e.memory.kappa > LAW_ONE / 2);
+	works(&b, 100, 3000, 60, 40, 36);
+	near(b.e.memory.kappa, LAW_ONE, 10);
+	/* and who pauses between its misses is idle as far as it pauses: 4 works, 40 pause */
+	works(&b, 100, 2000, 36, 24, 20);
+	assert_in_range(b.e.memory.kappa, 0, LAW_ONE / 6);
+}
+
+static void the_part_of_the_time_that_an_engine_is_awake_is_learnt(void **state)
+{
+	struct bench b = begin(ALL, 256 * MIB);
+
+	works(&b, 50, 0, 0, 100, 10);
+	near(b.e.memory.duty, LAW_ONE, 2);
+	for (int i = 0; i < 20; i++) {
+		works(&b, 20, 0, 0, 100, 10);
+		works(&b, 60, 0, 0, 0, 0);
+	}
+	near(b.e.memory.duty, LAW_ONE / 4, 30);
+}
+
 /* `ms` of a heap at `mib`, in ticks of 100 ms. */
 static void hold(struct bench *b, uint64_t mib, int ms)
 {
@@ -603,6 +653,8 @@ int main(void)
 		cmocka_unit_test(evictions_without_reuse_are_a_stream),
 		cmocka_unit_test(a_slow_turnover_is_no_stream),
 		cmocka_unit_test(kernel_time_of_misses_is_a_stall_too),
+		cmocka_unit_test(who_waits_nearly_all_the_time_is_not_idle),
+		cmocka_unit_test(the_part_of_the_time_that_an_engine_is_awake_is_learnt),
 		cmocka_unit_test(a_heap_that_comes_and_goes_is_expected_back),
 		cmocka_unit_test(a_heap_that_grows_does_not_come_and_go),
 		cmocka_unit_test(a_starved_heap_asks_for_more_and_more),

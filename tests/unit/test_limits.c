@@ -270,6 +270,21 @@ static void lending_begins_at_once_and_ends_by_and_by(void **state)
 	assert_int_equal(limits_lend(100 * MIB, 0, 10 * NS_PER_S), 0);
 }
 
+static void a_part_of_the_reserve_stays_clear(void **state)
+{
+	assert_int_equal(limits_clearance(100 * MIB, 1024 * MIB), 16 * MIB);
+	assert_int_equal(limits_clearance(20 * MIB, 1024 * MIB), 10 * MIB);
+	assert_int_equal(limits_clearance(0, 1024 * MIB), 0);
+}
+
+static void who_uses_what_it_has_to_within_a_step_presses(void **state)
+{
+	assert_false(limits_presses(91 * MIB, 100 * MIB, 1024 * MIB));
+	assert_true(limits_presses(92 * MIB, 100 * MIB, 1024 * MIB));
+	assert_true(limits_presses(120 * MIB, 100 * MIB, 1024 * MIB));
+	assert_true(limits_presses(0, 0, 1024 * MIB));
+}
+
 static void the_limit_that_is_met_is_the_lowest_in_force(void **state)
 {
 	struct cg_limits l = { { 0, 100 * MIB, 125 * MIB, 800 * MIB } };
@@ -356,6 +371,8 @@ int main(void)
 		cmocka_unit_test(what_is_lent_is_not_claimed),
 		cmocka_unit_test(what_was_given_is_without_what_was_lent),
 		cmocka_unit_test(lending_begins_at_once_and_ends_by_and_by),
+		cmocka_unit_test(a_part_of_the_reserve_stays_clear),
+		cmocka_unit_test(who_uses_what_it_has_to_within_a_step_presses),
 		cmocka_unit_test(the_limit_that_is_met_is_the_lowest_in_force),
 		cmocka_unit_test(how_often_it_is_looked_at_does_not_hurry_the_end),
 		cmocka_unit_test(a_loan_moves_in_steps_and_not_to_and_fro),

@@ -558,42 +558,6 @@ static void weight_buys_memory(void **state)
 	assert_true(got[1] > got[0] + CEILING / 16);
 }
 
-/* Where the curve is seen; one tick of a host in which the second wants what the first does not miss. */
-static bool moves_when_memory_stayed(uint64_t stayed_ns, uint64_t turned_ago_ns)
-{
-	struct host *h = host_new(2);
-	bool moved;
-
-	h->state.engine[0].target_bytes = h->state.engine[1].target_bytes = CEILING / 2;
-	h->refaults_per_s[1] = 400;
-	h->thrash_pages[1] = 60 * BUCKET / LAW_PAGE_BYTES;
-	for (int t = 0; t < 40; t++) {
-		h->now_ns += 100 * LAW_MS;
-		for (uint32_t i = 0; i < 2; i++) {
-			act(h, i, 100 * LAW_MS);
-			estimate_update(&h->estimate[i], &h->params, &h->engine[i], &h->sample[i],
-					CEILING / 2, h->now_ns);
-			h->estimate[i].memory.reuse_known = true;
-		}
-	}
-	h->state.engine[1].direction = 1;
-	h->state.engine[1].stayed_ns = stayed_ns;
-	h->state.engine[1].turned_ns = h->now_ns - turned_ago_ns;
-	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, 2, LAW_NO_ENGINE,
-		      h->now_ns, h->workspace, h->decision);
-	moved = target(h, 1) > CEILING / 2;
-	host_free(h);
-	return moved;
-}
-
-static void memory_that_never_stays_must_pay_for_its_way(void **state)
-{
-	assert_true(moves_when_memory_stayed(0, 0)); /* it never turned */
-	assert_true(moves_when_memory_stayed(30 * LAW_S, LAW_S));
-	assert_false(moves_when_memory_stayed(LAW_S / 2, LAW_S / 2));
-	assert_true(moves_when_memory_stayed(LAW_S / 2, 30 * LAW_S));
-}
-
 static void groups_keep_to_their_bounds_and_trade_inside(void **state)
 {
 	struct host *h = host_new(4);
@@ -761,7 +725,6 @@ int main(void)
 		cmocka_unit_test(a_stall_target_that_is_met_is_worth_nothing),
 		cmocka_unit_test(who_misses_its_stall_target_gives_nothing_to_who_has_none),
 		cmocka_unit_test(weight_buys_memory),
-		cmocka_unit_test(memory_that_never_stays_must_pay_for_its_way),
 		cmocka_unit_test(groups_keep_to_their_bounds_and_trade_inside),
 		cmocka_unit_test(a_group_at_its_maximum_does_not_churn),
 		cmocka_unit_test(a_group_minimum_is_filled),

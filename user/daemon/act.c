@@ -317,19 +317,32 @@ static uint64_t reclaimable_of(const struct daemon *d, const struct engine *e)
 	return d->abilities->has_swap ? rest : min_u64(rest, s->file_bytes);
 }
 
+static bool borrows(const struct daemon *d, const struct engine *e)
+{
+	return e->status == ENGINE_ACTIVE && (e->soft || e->held_by_parent) && !e->heap &&
+	       !e->manual && !d->decision[e->slot].stream &&
+	       d->params.policy == LAW_POLICY_MARGINAL;
+}
+
+/* It has a target that is a limit, and is close to it or beyond. */
+static bool presses(const struct daemon *d, const struct engine *e)
+{
+	return !e->soft && borrows(d, e) &&
+	       limits_presses(d->sample[e->slot].usage_bytes, d->decision[e->slot].target_bytes,
+			      d->ceiling_bytes);
+}
+
 /*
  * How much of what is lent an engine may have. Who is tried is to miss what it is tried for: only
  * what it has taken of it already stays, until the trial is over.
  */
-static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t now_ns)
+static uint64_t loan_of(const struct daemon *d, struct engine *e, uint64_t lent_bytes,
+			uint64_t now_ns)
 {
 	const struct law_decision *dec = &d->decision[e->slot];
 	uint64_t used = sat_sub_u64(d->sample[e->slot].usage_bytes, dec->before_bytes);
-	uint64_t loan = limits_loan(e->lent_bytes, d->lent_bytes, d->ceiling_bytes);
+	uint64_t loan = limits_loan(e->lent_bytes, lent_bytes, d->ceiling_bytes);
 
-	if (!(e->soft || e->held_by_parent) || e->heap || e->manual || dec->stream ||
-	    d->params.policy != LAW_POLICY_MARGINAL)
-		return 0;
 	if (dec->reason == LAW_REASON_TRIAL && dec->target_bytes < dec->before_bytes) {
 		e->tried_until_ns = now_ns + LAW_CLAIM_NS;
 		e->lent_bytes = min_u64(e->lent_bytes, used & ~(LAW_PAGE_BYTES - 1));
@@ -370,21 +383,36 @@ static void keep_to_groups(struct daemon *d)
  */
 static void lend(struct daemon *d, uint64_t now_ns)
 {
-	uint64_t unused = d->params.reserve_bytes;
+	uint64_t clear = limits_clearance(d->params.reserve_bytes, d->ceiling_bytes);
+	uint64_t unused = d->params.reserve_bytes - clear, used = clear, borrowers = 0;
 	bool held = true;
 
 	for_each_engine (d, e) {
 		if (e->status != ENGINE_ACTIVE)
 			continue;
 		held &= e->below_ceiling;
+		used = sat_add_u64(used, min_u64(d->sample[e->slot].usage_bytes,
+						 d->decision[e->slot].target_bytes));
 		if (e->heap)
 			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
 								 d->sample[e->slot].usage_bytes));
 	}
 	d->lent_bytes = held ? limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns) : 0;
+	/* what falls slowly is no reason to hold back what others have come for */
+	d->lent_bytes =
+	    min_u64(d->lent_bytes, max_u64(unused, sat_sub_u64(d->ceiling_bytes, used)));
 	d->lent_ns = now_ns;
 	for_each_engine (d, e)
-		e->lent_bytes = loan_of(d, e, now_ns);
+		borrowers += presses(d, e);
+	/* limits add up to the ceiling; under protection who is within its own is safe from loans */
+	for_each_engine (d, e) {
+		if (presses(d, e))
+			e->lent_bytes = loan_of(d, e, d->lent_bytes / borrowers, now_ns);
+		else if (e->soft && borrows(d, e))
+			e->lent_bytes = loan_of(d, e, d->lent_bytes, now_ns);
+		else
+			e->lent_bytes = 0;
+	}
 	keep_to_groups(d);
 }
 

@@ -79,6 +79,7 @@ struct engine {
 	struct cg_limits actual; /* what the kernel held when last read */
 	uint64_t verify_due_ns; /* next reading of the limits */
 	uint64_t files_due_ns, moved_ns, strained_ns, pressure_ns; /* see sample.c */
+	bool quiet; /* it has hardly worked between the last two looks at its CPU time */
 
 	/* PSI trigger descriptor, -1 when none */
 	int psi_fd;

@@ -152,6 +152,7 @@ struct law_memory {
 	uint64_t stall_now, stall_usual; /* the same, sooner and later forgotten */
 	uint64_t kappa; /* busy_ppm with more digits */
 	uint64_t kappa_now; /* when CPU time was last read */
+	uint64_t duty, duty_age_ns; /* part of the time it is awake, and of how much time */
 	/* since then: time, CPU time, time waited by all tasks, and what of dt memory would cure */
 	uint64_t work_dt_ns, work_cpu_ns, work_wait_ns, work_cure_ns;
 	uint64_t work_system_ns, work_refaults;
@@ -316,6 +317,8 @@ struct law_engine_state {
 	uint64_t granted_ns; /* last grant from free memory */
 	uint64_t turned_ns; /* it last began to move the other way */
 	uint64_t stayed_ns; /* EWMA of the times between two such turns; 0: there was none */
+	uint64_t surge_ns, period_ns; /* its stall last surged, and EWMA of the times between */
+	bool surging;
 	struct law_peer_state peer;
 	struct law_ask_state ask;
 	struct law_trial_state trial;

@@ -141,6 +141,8 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *sample, ui
 #define LAW_RELUCTANCE_MAX   4 /* times the hysteresis, of who has turned round again and again */
 #define LAW_RELUCTANCE_BLIND 2 /* the same without distances: it must swing to find its way */
 
+#define LAW_JUMP (LAW_ONE / 4) /* of time stalled, above the usual */
+
 #define LAW_RECEIVERS_MAX 12 /* considered per plan, the most stalled by what memory would cure */
 #define LAW_DONORS_MAX    24 /* considered per plan, the cheapest */
 #define LAW_OFFERS_MAX    256
@@ -153,6 +155,7 @@ struct plan_engine {
 	uint64_t floor; /* what the planner leaves at least */
 	uint64_t usage;
 	uint64_t weight; /* the engine's times the group's / 100 */
+	uint64_t worth; /* that of its stalls, for as long as it is awake */
 	uint64_t allowed; /* law_cost() of its stall target; UINT64_MAX: it has none */
 	uint64_t want; /* what it was going to have before the projection cut it */
 	int moved; /* sign of this tick's move */
@@ -281,9 +284,11 @@ uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, u
 /* After the planner's moves; see policy_trial.c. */
 void law_try_donors(const struct plan *p);
 /* See policy_moves.c: pages that may be moved to an engine this time; what a move to it must earn,
- * per bucket and weight; and the note of what this tick has moved. */
+ * per bucket and weight; the part of its gain that comes in time; and the note of what this tick has
+ * moved. */
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen);
 uint64_t law_move_cost(const struct plan *p, uint32_t i);
+uint64_t law_in_time_32(const struct plan *p, uint32_t i);
 void law_remember_moves(const struct plan *p);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);

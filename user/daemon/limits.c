@@ -12,6 +12,7 @@
 #define ABOVE_SHARE     64
 #define LEND_NS         (2 * NS_PER_S)
 #define LOAN_STEPS      128
+#define CLEAR_SHARE     64 /* of the ceiling: stays free, so that nobody reclaims at the parent */
 #define FLOOR_SHARE     4 /* memory.min in all at most ceiling / 4 */
 
 const char *limits_name(enum cg_limit which)
@@ -141,6 +142,11 @@ uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uin
 		       ceiling_bytes);
 }
 
+static uint64_t loan_step(uint64_t ceiling_bytes)
+{
+	return max_u64(MIB, ceiling_bytes / LOAN_STEPS & ~(MIB - 1));
+}
+
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 {
 	if (unused_bytes < lent_bytes)
@@ -149,9 +155,19 @@ uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 	return unused_bytes;
 }
 
+uint64_t limits_clearance(uint64_t reserve_bytes, uint64_t ceiling_bytes)
+{
+	return min_u64(reserve_bytes / 2, ceiling_bytes / CLEAR_SHARE);
+}
+
+bool limits_presses(uint64_t usage_bytes, uint64_t target_bytes, uint64_t ceiling_bytes)
+{
+	return sat_add_u64(usage_bytes, loan_step(ceiling_bytes)) >= target_bytes;
+}
+
 uint64_t limits_loan(uint64_t had_bytes, uint64_t lent_bytes, uint64_t ceiling_bytes)
 {
-	uint64_t step = max_u64(MIB, ceiling_bytes / LOAN_STEPS & ~(MIB - 1));
+	uint64_t step = loan_step(ceiling_bytes);
 	uint64_t loan = lent_bytes - lent_bytes % step;
 
 	return loan < had_bytes && sat_add_u64(lent_bytes, step / 2) > had_bytes ? had_bytes : loan;

@@ -78,6 +78,15 @@ uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uin
  */
 uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
 
+/* What is not lent of the reserve: ceiling / 64, at most half of it. Who allocates while the parent is
+ * full reclaims there, be it the one engine that has nothing to give. */
+uint64_t limits_clearance(uint64_t reserve_bytes, uint64_t ceiling_bytes);
+
+/* Whether an engine uses what it was given to within a step of limits_loan(). Only who does is lent
+ * more, and loans on top of limits are parts of what is lent: limits then add up to no more than
+ * the ceiling, and nobody loses pages to a neighbour's loan. */
+bool limits_presses(uint64_t usage_bytes, uint64_t target_bytes, uint64_t ceiling_bytes);
+
 /*
  * How much of it an engine that `had` some may have now: in steps of ceiling / 128, at least a MiB,
  * and no less before half a step is missing, so that limits are not written on every tick.

@@ -5,6 +5,7 @@
  */
 #include "user/daemon/law_internal.h"
 
+#define AWAKE_MAX           2 /* times the weight, of who sleeps half its time or more */
 #define SMALL_SHARE         64 /* an engine without a minimum is left this part of the ceiling ... */
 #define SMALL_SHARE_OF_FAIR 4 /* ... or this part of an equal share, when there are many */
 
@@ -32,6 +33,17 @@ static uint64_t weight_of(const struct law_params *params, const struct law_engi
 	if (engine->group < params->groups && engine->group < LAW_GROUPS_MAX)
 		group = law_clamp(params->group[engine->group].weight, 1, 10000);
 	return law_max(weight * group / 100, 1);
+}
+
+/*
+ * Who is awake for a part of its time has only that part to do its work in: while it works, a second
+ * of it counts for more than one of an engine that always does.
+ */
+static uint64_t worth_of(const struct law_memory *m, uint64_t weight)
+{
+	if (m->duty_age_ns == 0)
+		return weight;
+	return weight * LAW_ONE / law_max(m->duty, LAW_ONE / AWAKE_MAX);
 }
 
 /* It gets no more than it says it can make use of, whatever its curve promises. */
@@ -73,6 +85,7 @@ static void bench_engine(const struct plan *p, uint32_t i, uint64_t ceiling)
 	e->lo = law_min(law_max(e->min, e->fixed), e->hi);
 	bench_demand(&sample->demand, e);
 	e->weight = weight_of(p->params, engine);
+	e->worth = worth_of(&p->estimate[i].memory, e->weight);
 	e->allowed = UINT64_MAX;
 	if (engine->stall_target_ppm > 0)
 		e->allowed =

@@ -11,6 +11,7 @@
 #define HEADROOM_MAX_PART  10 /* of the ceiling ... */
 #define HEADROOM_HARD_PART 4 /* ... and at a hard limit, where too little kills */
 #define GRANT_PART         8 /* of usage, at once to who meets its limit */
+#define FILLING_NS         (2 * LAW_S) /* after it was given memory an engine is reading it in */
 #define IDLE_AHEAD_NS      (2 * LAW_S) /* what an engine will fill in this time is not idle */
 #define PLAN_NS            (90 * LAW_MS)
 
@@ -124,6 +125,15 @@ static void raise_heap_floors(const struct plan *p)
 	}
 }
 
+/* It was given memory a moment ago, for what it had been seen to miss. */
+static bool is_filling(const struct plan *p, uint32_t i)
+{
+	const struct law_engine_state *s = &p->state->engine[i];
+
+	return s->direction > 0 && p->estimate[i].memory.reuse_known &&
+	       law_less(p->now_ns, s->last_move_ns) < FILLING_NS;
+}
+
 /*
  * What an engine has been given and does not use, nor is about to: one that is filling would have
  * to win back at the price of its stalls what a faster neighbour was lent.
@@ -137,7 +147,7 @@ static uint64_t idle_of(const struct plan *p, uint32_t i)
 
 	if (velocity > 0)
 		keep += law_pages((uint64_t)velocity) * (IDLE_AHEAD_NS / LAW_MS) / (LAW_S / LAW_MS);
-	if (!divides(e) || e->before == 0 || e->moved > 0)
+	if (!divides(e) || e->before == 0 || e->moved > 0 || is_filling(p, i))
 		return 0;
 	/* usage is of this moment; how much of it is unreclaimable may be a sample older */
 	if (e->anon && !wants_more_than(p, i, e->usage))

@@ -9,14 +9,13 @@
 #define STEP_FIRST        2 /* buckets */
 #define STEP_GROW_NS      (500 * LAW_MS) /* the same way: doubles in this time */
 #define STEP_MAX_PART     16 /* of the ceiling per STEP_WINDOW_NS */
-#define STEP_SEEN_PART    5 /* the same where the whole way is seen: no step is a question */
 #define ANON_STEP_PERCENT 30 /* of the ceiling per tick */
 #define REVERSAL_NS       (15 * LAW_S)
 #define CALM_NS           (40 * LAW_S) /* the reluctance of who has turned round fades */
 #define CALM_BLIND_NS     (16 * LAW_S) /* the same without distances */
-#define MOVE_COST         (LAW_ONE / 2000) /* per bucket and weight: what a move must earn */
-#define STAYS_NS          (20 * LAW_S) /* what is moved stays so long, or it costs more ... */
-#define DEARER_MAX        40 /* ... up to this many times */
+#define MOVE_COST         (LAW_ONE / 2000) /* per bucket: what a move must earn at least */
+#define MOVE_FILLS        2 /* times what is moved is read in until it is back */
+#define MOVE_LATE_NS      (2 * LAW_S) /* until what an engine wants is seen and has come */
 
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)
 {
@@ -27,8 +26,9 @@ uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)
 
 	if (p->estimate[i].memory.heap)
 		return law_max(w->available * ANON_STEP_PERCENT / 100, bucket);
+	/* half a way that is worth going may lead to where going back looks better */
 	if (seen)
-		most = step = law_max(w->available / STEP_SEEN_PART, bucket);
+		return w->available;
 	if (step == 0)
 		step = STEP_FIRST * bucket;
 	step = law_min(step, most) * (w->window_ns / LAW_MS) / (STEP_WINDOW_NS / LAW_MS);
@@ -36,18 +36,37 @@ uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)
 }
 
 /*
- * What is moved must be read in again, so it must pay for that for as long as it may be expected to
- * stay: as long as this engine's memory has stayed before it turned round, or has already now.
- * Where the curve is only remembered, turning round is how the law learns.
+ * For how long what is moved to an engine may be expected to stay: as long as its memory has stayed
+ * before it turned round, or has already now, and no longer than half the time from one surge of its
+ * stalls to the next. Where the curve is only remembered, turning round is how the law learns.
  */
-uint64_t law_move_cost(const struct plan *p, uint32_t i)
+static uint64_t stays_ns(const struct plan *p, uint32_t i)
 {
 	const struct law_engine_state *s = &p->state->engine[i];
-	uint64_t stays = law_max(s->stayed_ns, law_less(p->now_ns, s->turned_ns));
+	uint64_t stays = UINT64_MAX;
 
-	if (!p->estimate[i].memory.reuse_known || s->stayed_ns == 0 || stays >= STAYS_NS)
-		return MOVE_COST;
-	return MOVE_COST * law_min(STAYS_NS / law_max(stays, 1), DEARER_MAX);
+	if (!p->estimate[i].memory.reuse_known)
+		return stays;
+	if (s->stayed_ns > 0)
+		stays = law_max(s->stayed_ns, law_less(p->now_ns, s->turned_ns));
+	if (s->period_ns > 0)
+		stays = law_min(stays, law_max(s->period_ns, law_less(p->now_ns, s->surge_ns)) / 2);
+	return stays;
+}
+
+/* It must be read in here, and there when it goes back: that is to be paid for until then. */
+uint64_t law_move_cost(const struct plan *p, uint32_t i)
+{
+	const struct law_estimate *est = &p->estimate[i];
+	uint64_t tasks_16 = law_max(est->memory.parallelism_16, 1 << 16);
+	uint64_t fill_ns = p->w->bucket * (law_min(est->refault_cost_ns, LAW_S) << 16) / tasks_16;
+
+	return law_clamp(law_fraction(MOVE_FILLS * fill_ns, stays_ns(p, i)), MOVE_COST, LAW_ONE);
+}
+
+uint64_t law_in_time_32(const struct plan *p, uint32_t i)
+{
+	return law_ratio_32(law_less(stays_ns(p, i), MOVE_LATE_NS), stays_ns(p, i));
 }
 
 static void remember_turn(struct law_engine_state *s, uint64_t now_ns)
@@ -57,6 +76,20 @@ static void remember_turn(struct law_engine_state *s, uint64_t now_ns)
 	if (s->direction != 0)
 		s->stayed_ns = s->stayed_ns == 0 ? stayed : s->stayed_ns / 2 + stayed / 2;
 	s->turned_ns = now_ns;
+}
+
+/* Memory that does not follow its engine does not turn round, but the stalls still come and go. */
+static void remember_surge(const struct law_memory *m, struct law_engine_state *s, uint64_t now_ns)
+{
+	bool surging = m->stall_now > m->stall_usual + (s->surging ? 0 : LAW_JUMP);
+	uint64_t since = law_max(law_less(now_ns, s->surge_ns), 1);
+
+	if (surging && !s->surging) {
+		if (s->surge_ns > 0)
+			s->period_ns = s->period_ns == 0 ? since : s->period_ns / 2 + since / 2;
+		s->surge_ns = law_max(now_ns, 1);
+	}
+	s->surging = surging;
 }
 
 void law_remember_moves(const struct plan *p)
@@ -77,6 +110,7 @@ void law_remember_moves(const struct plan *p)
 		uint64_t hm = law_clamp(s->hysteresis_ppm, LAW_PPM, dearest);
 		uint64_t calm_ns = est->memory.distances_known ? CALM_NS : CALM_BLIND_NS;
 
+		remember_surge(&est->memory, s, p->now_ns);
 		s->hysteresis_ppm =
 		    (uint32_t)law_ewma(hm, LAW_PPM, law_alpha(w->window_ns, calm_ns));
 		if (moved == 0 || w->engine[i].before == 0 || w->engine[i].moved == 0)

@@ -8,6 +8,7 @@
 
 #define HYSTERESIS_10      256 /* gain must exceed 1.25 x loss, in 1/1024 */
 #define HYSTERESIS_SEEN_10 60 /* 1.06 where the loss is seen and not remembered */
+#define LITTLE_TO_LOSE     4 /* times the part of its time that it works */
 #define TARGET_RANK        64 /* stall above a target counts so many times */
 
 uint64_t law_stall_of(const struct law_estimate *est)
@@ -17,10 +18,12 @@ uint64_t law_stall_of(const struct law_estimate *est)
 	return (est->memory.outside * est->memory.kappa) >> LAW_ONE_SHIFT;
 }
 
-/* What it costs to be stalled so much; what exceeds a stall target outranks what does not. */
+/* What it costs to be stalled so much, and what works little of its time has little to lose by; what
+ * exceeds a stall target outranks what does not. */
 static uint64_t cost_of(const struct plan *p, uint32_t i, uint64_t stall)
 {
-	uint64_t cost = law_cost(stall, p->params->gamma_ppm);
+	uint64_t most = LITTLE_TO_LOSE * p->estimate[i].memory.kappa;
+	uint64_t cost = law_min(law_cost(stall, p->params->gamma_ppm), most);
 	uint64_t over = law_less(cost, p->w->engine[i].allowed);
 
 	return cost - over + TARGET_RANK * over;
@@ -54,12 +57,13 @@ static uint64_t reluctance_10(const struct plan *p, uint32_t i)
 {
 	const struct law_engine_state *s = &p->state->engine[i];
 	const struct law_estimate *est = &p->estimate[i];
+	uint64_t hysteresis = est->memory.reuse_known ? HYSTERESIS_SEEN_10 : HYSTERESIS_10;
 
 	if (s->direction > 0)
-		return 1024 + HYSTERESIS_10 *
-				  law_clamp(s->hysteresis_ppm, LAW_PPM, law_reluctance_max(est)) /
-				  LAW_PPM;
-	return 1024 + (est->memory.reuse_known ? HYSTERESIS_SEEN_10 : HYSTERESIS_10);
+		hysteresis = hysteresis *
+			     law_clamp(s->hysteresis_ppm, LAW_PPM, law_reluctance_max(est)) /
+			     LAW_PPM;
+	return 1024 + hysteresis;
 }
 
 /* -- donors -- */
@@ -112,7 +116,7 @@ void law_donor_price(const struct plan *p, struct plan_donor *d)
 			d->loss[k] = d->loss[k - 1];
 		} else {
 			stall += lost;
-			d->loss[k] = e->weight * reluctance / 16 *
+			d->loss[k] = e->worth * reluctance / 16 *
 				     (cost_of(p, d->engine, stall) - before) / 64;
 			d->loss[k] = law_max(d->loss[k], d->loss[k - 1]);
 		}
@@ -140,7 +144,7 @@ void law_choose_donors(const struct plan *p, uint32_t except)
 
 		if (!may_donate(w, e) || i == except)
 			continue;
-		s = rank_of(p, i) * e->weight * loss_below(w, est, e->target);
+		s = rank_of(p, i) * e->worth * loss_below(w, est, e->target);
 		if (s > 0) {
 			stall = LAW_ONE + law_stall_of(est);
 			s = (law_min(s, UINT64_MAX >> 12) << 12) /
@@ -229,7 +233,7 @@ static void receiver_price(const struct plan *p, struct plan_receiver *r)
 
 		cured += (more * est->memory.kappa) >> LAW_ONE_SHIFT;
 		r->cured[k] = law_min(cured, stall);
-		r->gain[k] = e->weight * (before - cost_of(p, r->engine, stall - r->cured[k]));
+		r->gain[k] = e->worth * (before - cost_of(p, r->engine, stall - r->cured[k]));
 		r->gain[k] = law_max(r->gain[k], r->gain[k - 1]);
 	}
 }
@@ -254,7 +258,7 @@ void law_choose_receivers(const struct plan *p)
 			continue;
 		}
 		stall = LAW_ONE + law_stall_of(est);
-		s = rank_of(p, i) * w->engine[i].weight *
+		s = rank_of(p, i) * w->engine[i].worth *
 		    ((uint64_t)est->memory.hull * est->memory.kappa >> 16);
 		s /= law_max((stall * stall) >> (2 * LAW_ONE_SHIFT - 10), 1);
 		if (k == LAW_RECEIVERS_MAX && s <= score[k - 1])

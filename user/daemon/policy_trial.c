@@ -21,7 +21,6 @@
 #define TRIAL_GOOD_NS     (8 * LAW_S) /* after a trial that showed something */
 #define TRIAL_BACKOFF     16 /* times, after each that did not ... */
 #define TRIAL_WAIT_MAX_NS (256 * LAW_S) /* ... up to this */
-#define JUMP              (LAW_ONE / 4) /* of time, above the usual */
 #define JUMPS_APART_NS    (6 * LAW_S) /* trials on their account */
 #define JUMP_OWN_NS       (5 * LAW_S) /* what the law took so long ago explains a stall */
 
@@ -40,7 +39,7 @@ static bool is_unproven(const struct plan *p, uint32_t i, uint64_t gain)
 	bucket = law_min(in_use / w->bucket, LAW_BUCKETS) - 1;
 	remembered = (p->estimate[i].curve[bucket] * m->kappa) >> LAW_ONE_SHIFT;
 	return p->estimate[i].curve[bucket] > 0 && m->refault_stall < TRIAL_CALM_STALL &&
-	       m->kappa > TRIAL_BUSY && TRIAL_RISK * e->weight * remembered < gain;
+	       m->kappa > TRIAL_BUSY && TRIAL_RISK * e->worth * remembered < gain;
 }
 
 static bool is_due(const struct plan *p, uint32_t i)
@@ -113,7 +112,7 @@ static bool jumped(const struct plan *p, uint32_t i)
 	const struct law_memory *m = &p->estimate[i].memory;
 	const struct law_engine_state *s = &p->state->engine[i];
 
-	if (m->stall_now <= m->stall_usual + JUMP || p->w->engine[i].moved < 0)
+	if (m->stall_now <= m->stall_usual + LAW_JUMP || p->w->engine[i].moved < 0)
 		return false;
 	return s->direction >= 0 || law_less(p->now_ns, s->last_move_ns) >= JUMP_OWN_NS;
 }
@@ -149,7 +148,7 @@ void law_try_donors(const struct plan *p)
 		const struct plan_engine *e = &w->engine[is->engine];
 		uint64_t gain = law_trusted_gain(p, is, is->reach);
 
-		if (e->moved < 0 || gain < e->weight * (LAW_ONE / TRIAL_GAIN_PART) || gain <= most)
+		if (e->moved < 0 || gain < e->worth * (LAW_ONE / TRIAL_GAIN_PART) || gain <= most)
 			continue;
 		most = gain;
 		to = is->engine;

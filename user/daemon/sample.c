@@ -22,6 +22,7 @@
 #define PRESSURE_IDLE_NS  (5 * NS_PER_S) /* the same of PSI, when nothing moved since */
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
 #define STRAIN_LASTS_NS   (500 * NS_PER_MS) /* a wait is counted when it begins, or when it ends */
+#define QUIET_PART        100 /* of the time at work, or less: asleep */
 
 static void from_walk(const struct sensor_reading *r, struct engine *e, struct law_sample *s)
 {
@@ -213,6 +214,7 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 		}
 	}
 	if (cg_node_cpu(e->node, &cpu) == 0) {
+		e->quiet = cpu.all_ns - s->cpu_ns < (now_ns - s->cpu_at_ns) / QUIET_PART;
 		s->cpu_ns = cpu.all_ns;
 		s->cpu_system_ns = cpu.system_ns;
 		s->cpu_at_ns = now_ns;
@@ -231,7 +233,7 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	uint64_t usage = s->usage_bytes, pgfault = s->pgfault;
 	struct strain before = strain_of(s);
 	struct sensor_reading *reading = &d->reading[e->slot];
-	bool walked, known, moved;
+	bool walked, known, moved, asleep;
 	int r;
 
 	if (sensors_read(d->sensors, e->slot, reading) == 0) {
@@ -258,7 +260,9 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 		s->usage_bytes = usage;
 		s->valid |= LAW_VALID_USAGE;
 	}
-	if (fresh && (!known || now_ns >= e->files_due_ns || moved)) {
+	/* It has just fallen asleep: what it holds waits until that is known. */
+	asleep = e->quiet && d->estimate[e->slot].busy_ppm > PPM / QUIET_PART;
+	if (fresh && (!known || now_ns >= e->files_due_ns || moved || asleep)) {
 		e->files_due_ns = now_ns + FILES_IDLE_NS;
 		r = read_files(e, s, &before, walked, events_known(reading), now_ns);
 		if (r < 0)

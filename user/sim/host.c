@@ -108,20 +108,24 @@ static uint32_t target_of(const struct sim_host *h, uint32_t i)
 	return (uint32_t)(h->decision[i].target_bytes / LAW_PAGE_BYTES);
 }
 
-/* The reserve and what heaps leave; less of it by and by. Only our own law lends. */
+/* The reserve and what heaps leave; less of it by and by, or as others come to use what is theirs.
+ * Only our own law lends. */
 static void lend(struct sim_host *h, uint64_t tick_ns)
 {
-	uint64_t unused = h->params.reserve_bytes / LAW_PAGE_BYTES;
+	uint64_t unused = h->params.reserve_bytes / LAW_PAGE_BYTES, used = 0, lent = h->lent;
 
 	if (h->fixed || h->params.policy != LAW_POLICY_MARGINAL)
 		return;
-	for (uint32_t i = 0; i < h->n; i++)
+	for (uint32_t i = 0; i < h->n; i++) {
+		uint32_t usage = sim_engine_usage(&h->engine[i]);
+
+		used += min_u64(usage, target_of(h, i));
 		if (sim_is_heap(h->engine[i].spec))
-			unused += sat_sub_u64(target_of(h, i), sim_engine_usage(&h->engine[i]));
-	if (unused < h->lent)
-		unused =
-		    h->lent - mul_div_u64(h->lent - unused, min_u64(tick_ns, LEND_NS), LEND_NS);
-	h->lent = (uint32_t)unused;
+			unused += sat_sub_u64(target_of(h, i), usage);
+	}
+	lent -= mul_div_u64(sat_sub_u64(lent, unused), min_u64(tick_ns, LEND_NS), LEND_NS);
+	lent = min_u64(lent, sat_sub_u64(h->ceiling, used));
+	h->lent = (uint32_t)max_u64(lent, unused);
 }
 
 static void apply_targets(struct sim_host *h, uint64_t tick_ns)

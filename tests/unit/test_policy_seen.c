@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where reuse times draw the whole curve: what is moved, how far, and what it has to pay for. */
+#include "tests/unit/policy_host.h"
+
+#define HALF (LAW_BUCKETS / 2)
+
+/* Two engines, each with its whole curve seen and half the host; neither wants anything. */
+static struct host *host_that_sees(void)
+{
+	struct host *h = host_new(2);
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct law_memory *m = &h->estimate[i].memory;
+
+		h->state.engine[i].target_bytes = HALF * BUCKET;
+		h->sample[i].usage_bytes = h->sample[i].file_bytes = HALF * BUCKET;
+		m->reuse_known = m->distances_known = true;
+		m->kappa = m->duty = LAW_ONE;
+		m->duty_age_ns = 60 * LAW_S;
+		m->samples_per_s_8 = 1ull << 20;
+		h->estimate[i].refault_cost_ns = 100000;
+		h->estimate[i].updated_ns = h->now_ns;
+	}
+	return h;
+}
+
+/* Engine i reads a set of so many buckets evenly; without any of it, it would stall so long per time
+ * it works. */
+static void reads(struct host *h, uint32_t i, uint32_t buckets, uint64_t stall_per_work)
+{
+	struct law_estimate *est = &h->estimate[i];
+	uint64_t has = h->state.engine[i].target_bytes / BUCKET;
+
+	memset(est->curve, 0, sizeof(est->curve));
+	for (uint32_t b = 0; b < buckets; b++)
+		est->curve[b] = (uint32_t)(stall_per_work / buckets);
+	est->memory.top = buckets;
+	est->memory.outside = 0;
+	for (uint64_t b = has; b < buckets; b++)
+		est->memory.outside += est->curve[b];
+	est->memory.hull = has < buckets ? est->curve[0] : 0;
+	est->memory.refault_stall = has < buckets ? LAW_ONE / 2 : 0;
+}
+
+static void decide(struct host *h)
+{
+	h->now_ns += 100 * LAW_MS;
+	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
+		      h->now_ns, h->workspace, h->decision);
+}
+
+/* The second fits, the first would with half as much again. */
+static struct host *host_with_a_need(void)
+{
+	struct host *h = host_that_sees();
+
+	reads(h, 0, HALF * 3 / 2, 4 * LAW_ONE);
+	reads(h, 1, HALF / 4, 4 * LAW_ONE);
+	return h;
+}
+
+/* Half a way that is worth going may lead to where going back looks better. */
+static void the_whole_way_is_gone_at_once(void **state)
+{
+	struct host *h = host_with_a_need();
+
+	decide(h);
+	assert_int_equal(target(h, 0), HALF * 3 / 2 * BUCKET);
+	assert_int_equal(target(h, 1), HALF / 2 * BUCKET);
+	assert_int_equal(h->decision[0].reason, LAW_REASON_GAIN);
+	assert_int_equal(h->decision[0].clamps & LAW_CLAMP_STEP, 0);
+	host_free(h);
+}
+
+static void it_is_not_where_a_donor_is_not_seen(void **state)
+{
+	struct host *h = host_with_a_need();
+
+	h->estimate[1].memory.reuse_known = false;
+	decide(h);
+	assert_in_range(target(h, 0), HALF * BUCKET + 1, HALF * BUCKET + CEILING / 16);
+	assert_int_equal(h->decision[0].clamps & LAW_CLAMP_STEP, LAW_CLAMP_STEP);
+	host_free(h);
+}
+
+static bool moves_when_memory_stayed(uint64_t stayed_ns, uint64_t turned_ago_ns)
+{
+	struct host *h = host_with_a_need();
+	bool moved;
+
+	h->state.engine[0].direction = 1;
+	h->state.engine[0].stayed_ns = stayed_ns;
+	h->state.engine[0].turned_ns = h->now_ns - turned_ago_ns;
+	decide(h);
+	moved = target(h, 0) > HALF * BUCKET;
+	host_free(h);
+	return moved;
+}
+
+/* A bucket is 2048 pages here, so reading it in takes 0.2 s, and it must be read in twice. */
+static void memory_that_never_stays_must_pay_for_its_way(void **state)
+{
+	assert_true(moves_when_memory_stayed(0, 0)); /* it never turned */
+	assert_true(moves_when_memory_stayed(60 * LAW_S, LAW_S));
+	assert_false(moves_when_memory_stayed(18 * LAW_S, LAW_S));
+	assert_true(moves_when_memory_stayed(18 * LAW_S, 60 * LAW_S));
+}
+
+static bool moves_when_stalls_surge(uint64_t period_ns, uint64_t surge_ago_ns)
+{
+	struct host *h = host_with_a_need();
+	bool moved;
+
+	h->state.engine[0].period_ns = period_ns;
+	h->state.engine[0].surge_ns = h->now_ns - surge_ago_ns;
+	decide(h);
+	moved = target(h, 0) > HALF * BUCKET;
+	host_free(h);
+	return moved;
+}
+
+static void what_is_wanted_for_a_moment_is_not_followed(void **state)
+{
+	assert_true(moves_when_stalls_surge(0, 0));
+	assert_true(moves_when_stalls_surge(120 * LAW_S, LAW_S));
+	assert_false(moves_when_stalls_surge(20 * LAW_S, LAW_S));
+	assert_true(moves_when_stalls_surge(20 * LAW_S, 120 * LAW_S));
+}
+
+/* However cheap it is to read in: it is seen a second late. */
+static void a_gain_that_comes_too_late_is_none(void **state)
+{
+	for (int brief = 0; brief < 2; brief++) {
+		struct host *h = host_with_a_need();
+
+		h->estimate[0].refault_cost_ns = 1;
+		h->state.engine[0].stayed_ns = brief ? LAW_S : 3 * LAW_S;
+		h->state.engine[0].turned_ns = h->now_ns;
+		decide(h);
+		assert_int_equal(target(h, 0) > HALF * BUCKET, !brief);
+		host_free(h);
+	}
+}
+
+static void the_time_between_surges_is_learnt(void **state)
+{
+	struct host *h = host_that_sees();
+	struct law_memory *m = &h->estimate[0].memory;
+
+	m->stall_usual = LAW_ONE / 4;
+	for (int t = 0; t < 200; t++) {
+		m->stall_now = t % 40 < 10 ? LAW_ONE * 9 / 10 : 0;
+		decide(h);
+	}
+	near(h->state.engine[0].period_ns, 4 * LAW_S, LAW_S / 10);
+	assert_int_equal(h->state.engine[1].period_ns, 0);
+	host_free(h);
+}
+
+/* Each would be best served with all; the first has it. Returns who has most afterwards. */
+static uint32_t keeps_it_beside(uint64_t duty)
+{
+	struct host *h = host_that_sees();
+	uint32_t most;
+
+	h->state.engine[0].target_bytes = h->sample[0].usage_bytes = (LAW_BUCKETS - 4) * BUCKET;
+	h->state.engine[1].target_bytes = h->sample[1].usage_bytes = 4 * BUCKET;
+	reads(h, 0, LAW_BUCKETS - 4, 20 * LAW_ONE);
+	reads(h, 1, LAW_BUCKETS - 4, 20 * LAW_ONE);
+	h->estimate[1].memory.duty = duty;
+	decide(h);
+	most = target(h, 1) > target(h, 0);
+	host_free(h);
+	return most;
+}
+
+static void who_sleeps_half_its_time_counts_for_two_while_it_is_awake(void **state)
+{
+	assert_int_equal(keeps_it_beside(LAW_ONE), 0);
+	assert_int_equal(keeps_it_beside(LAW_ONE / 2), 1);
+	assert_int_equal(keeps_it_beside(LAW_ONE * 95 / 100), 0);
+}
+
+/* Its curve is as steep as ever, and multiplied by how little it works still great. */
+static void who_hardly_works_has_little_to_lose(void **state)
+{
+	for (int idle = 0; idle < 2; idle++) {
+		struct host *h = host_that_sees();
+
+		reads(h, 0, LAW_BUCKETS - 4, LAW_ONE);
+		reads(h, 1, HALF, 60 * LAW_ONE);
+		h->estimate[1].memory.kappa = idle ? LAW_ONE / 100 : LAW_ONE;
+		decide(h);
+		assert_int_equal(target(h, 1) < HALF * BUCKET, idle);
+		host_free(h);
+	}
+}
+
+/* Given a moment ago for what it was seen to miss, and not read in yet: that is no idle memory. */
+static void what_is_being_filled_is_not_idle(void **state)
+{
+	for (int filling = 0; filling < 2; filling++) {
+		struct host *h = host_that_sees();
+
+		h->sample[1].usage_bytes = h->sample[1].file_bytes = 8 * BUCKET;
+		h->state.engine[1].direction = 1;
+		h->state.engine[1].last_move_ns = h->now_ns - (filling ? 1 : 10) * LAW_S;
+		h->urgent = 0;
+		decide(h);
+		assert_int_equal(target(h, 0) == HALF * BUCKET, filling);
+		host_free(h);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_whole_way_is_gone_at_once),
+		cmocka_unit_test(it_is_not_where_a_donor_is_not_seen),
+		cmocka_unit_test(memory_that_never_stays_must_pay_for_its_way),
+		cmocka_unit_test(what_is_wanted_for_a_moment_is_not_followed),
+		cmocka_unit_test(a_gain_that_comes_too_late_is_none),
+		cmocka_unit_test(the_time_between_surges_is_learnt),
+		cmocka_unit_test(who_sleeps_half_its_time_counts_for_two_while_it_is_awake),
+		cmocka_unit_test(who_hardly_works_has_little_to_lose),
+		cmocka_unit_test(what_is_being_filled_is_not_idle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
