@@ -31,7 +31,7 @@ lends() {
 	[ "$(lent "$1")" -ge $(($2 << 20)) ]
 }
 
-@test "what is lent is not taken back in one go" {
+@test "what is lent goes as others come to use what is theirs" {
 	write_config "ceiling = 400M" "reserve = 5%" "interval = 100ms" <<-CONF
 		[engine a]
 		[engine h]
@@ -44,8 +44,29 @@ lends() {
 	tell h free
 	wait_for 5 lends a 100
 	tell h anon 120
-	sleep 0.3
-	[ "$(lent a)" -ge $((60 << 20)) ]
+	held() { [ $(($(limit_of "$parent/a") + $(usage_of "$parent/h"))) -le $((400 << 20)) ]; }
+	wait_for 2 held
+	tell h free
+	wait_for 2 lends a 100
+}
+
+@test "who is within its own loses nothing to what its neighbour is lent" {
+	write_config "ceiling = 400M" "reserve = 10%" "interval = 100ms" <<-CONF
+		[engine a]
+		[engine b]
+	CONF
+	start_daemon
+	reads b 100
+	reads a 500
+	settled() {
+		[ "$(engine b .usage_bytes)" -ge $((100 << 20)) ] && lends a 30 &&
+			[ "$(usage_of "$parent/a")" -ge $(($(limit_of "$parent/a") - (4 << 20))) ]
+	}
+	wait_for 20 settled
+	sleep 5
+	[ $(($(limit_of "$parent/a") + $(limit_of "$parent/b"))) -le $((400 << 20)) ]
+	[ "$(usage_of "$parent")" -le $((396 << 20)) ]
+	[ "$(engine b .refaults_per_s)" -le 20 ]
 }
 
 @test "with an engine beside the parent, all of them stay within the ceiling" {
@@ -115,7 +136,7 @@ lends() {
 	tell h anon 100
 	tell h free
 	reads a 300
-	reads b 60
+	reads b 300
 	at_its_maximum() { [ "$(engine a .target_bytes)" = $((150 << 20)) ]; }
 	wait_for 10 at_its_maximum
 	wait_for 5 lends b 40

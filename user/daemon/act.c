@@ -324,12 +324,13 @@ static bool borrows(const struct daemon *d, const struct engine *e)
 	       d->params.policy == LAW_POLICY_MARGINAL;
 }
 
-/* It has a target that is a limit, and is close to it or beyond. */
+/* It has a target that is a limit, is close to it or beyond, and may have more. */
 static bool presses(const struct daemon *d, const struct engine *e)
 {
-	return !e->soft && borrows(d, e) &&
-	       limits_presses(d->sample[e->slot].usage_bytes, d->decision[e->slot].target_bytes,
-			      d->ceiling_bytes);
+	uint64_t target = d->decision[e->slot].target_bytes;
+
+	return !e->soft && borrows(d, e) && target < d->law_engine[e->slot].max_bytes &&
+	       limits_presses(d->sample[e->slot].usage_bytes, target, d->ceiling_bytes);
 }
 
 /*

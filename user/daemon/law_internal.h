@@ -284,11 +284,11 @@ uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, u
 /* After the planner's moves; see policy_trial.c. */
 void law_try_donors(const struct plan *p);
 /* See policy_moves.c: pages that may be moved to an engine this time; what a move to it must earn,
- * per bucket and weight; the part of its gain that comes in time; and the note of what this tick has
- * moved. */
+ * per bucket and weight; the part of the gain of so many buckets that comes in time; and the note of
+ * what this tick has moved. */
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen);
 uint64_t law_move_cost(const struct plan *p, uint32_t i);
-uint64_t law_in_time_32(const struct plan *p, uint32_t i);
+uint64_t law_in_time_32(const struct plan *p, uint32_t i, uint32_t buckets);
 void law_remember_moves(const struct plan *p);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);

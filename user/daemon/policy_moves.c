@@ -15,7 +15,8 @@
 #define CALM_BLIND_NS     (16 * LAW_S) /* the same without distances */
 #define MOVE_COST         (LAW_ONE / 2000) /* per bucket: what a move must earn at least */
 #define MOVE_FILLS        2 /* times what is moved is read in until it is back */
-#define MOVE_LATE_NS      (2 * LAW_S) /* until what an engine wants is seen and has come */
+#define MOVE_LATE_NS      (2 * LAW_S) /* until so much of what an engine wants is seen and has come */
+#define MOVE_LATE_BUCKETS (LAW_BUCKETS / 8)
 
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)
 {
@@ -64,9 +65,12 @@ uint64_t law_move_cost(const struct plan *p, uint32_t i)
 	return law_clamp(law_fraction(MOVE_FILLS * fill_ns, stays_ns(p, i)), MOVE_COST, LAW_ONE);
 }
 
-uint64_t law_in_time_32(const struct plan *p, uint32_t i)
+uint64_t law_in_time_32(const struct plan *p, uint32_t i, uint32_t buckets)
 {
-	return law_ratio_32(law_less(stays_ns(p, i), MOVE_LATE_NS), stays_ns(p, i));
+	uint64_t late = MOVE_LATE_NS * law_min(buckets, MOVE_LATE_BUCKETS) / MOVE_LATE_BUCKETS;
+	uint64_t stays = stays_ns(p, i);
+
+	return law_ratio_32(law_less(stays, late), stays);
 }
 
 static void remember_turn(struct law_engine_state *s, uint64_t now_ns)

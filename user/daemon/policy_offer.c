@@ -8,6 +8,7 @@
 
 #define HYSTERESIS_10      256 /* gain must exceed 1.25 x loss, in 1/1024 */
 #define HYSTERESIS_SEEN_10 60 /* 1.06 where the loss is seen and not remembered */
+#define MARGIN_SEEN_PART   32 /* of its size, and a bucket */
 #define LITTLE_TO_LOSE     4 /* times the part of its time that it works */
 #define TARGET_RANK        64 /* stall above a target counts so many times */
 
@@ -68,11 +69,17 @@ static uint64_t reluctance_10(const struct plan *p, uint32_t i)
 
 /* -- donors -- */
 
-/* Stall per work that giving one bucket, below `at` pages, would begin. */
+/*
+ * Stall per work that giving one bucket, below `at` pages, would begin. A set that is seen may be a
+ * little larger than it looks, for its pages are sampled: where a miss costs a hundred hits, a few
+ * per cent of it too little are most of its work.
+ */
 static uint64_t loss_below(const struct law_workspace *w, const struct law_estimate *est,
 			   uint64_t at)
 {
-	uint64_t index = at / w->bucket, part = at % w->bucket;
+	uint64_t size = at / w->bucket, part = at % w->bucket;
+	uint64_t margin = est->memory.reuse_known ? 1 + size / MARGIN_SEEN_PART : 0;
+	uint64_t index = law_less(size, margin);
 	uint64_t upper = law_max(curve_at(est, index), est->memory.boundary);
 	uint64_t lower =
 	    index == 0 ? upper : law_max(curve_at(est, index - 1), est->memory.boundary);
