@@ -405,7 +405,7 @@ static void lend(struct daemon *d, uint64_t now_ns)
 	d->lent_ns = now_ns;
 	for_each_engine (d, e)
 		borrowers += presses(d, e);
-	/* limits add up to the ceiling; under protection who is within its own is safe from loans */
+	/* all loans together fit beside what is used; under protection nobody loses to them anyway */
 	for_each_engine (d, e) {
 		if (presses(d, e))
 			e->lent_bytes = loan_of(d, e, d->lent_bytes / borrowers, now_ns);

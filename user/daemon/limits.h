@@ -83,8 +83,8 @@ uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
 uint64_t limits_clearance(uint64_t reserve_bytes, uint64_t ceiling_bytes);
 
 /* Whether an engine uses what it was given to within a step of limits_loan(). Only who does is lent
- * more, and loans on top of limits are parts of what is lent: limits then add up to no more than
- * the ceiling, and nobody loses pages to a neighbour's loan. */
+ * more, and loans on top of limits are parts of what is lent: with what others use of their own they
+ * then stay within the ceiling, and nobody loses pages to a neighbour's loan. */
 bool limits_presses(uint64_t usage_bytes, uint64_t target_bytes, uint64_t ceiling_bytes);
 
 /*
