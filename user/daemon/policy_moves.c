@@ -60,7 +60,8 @@ uint64_t law_move_cost(const struct plan *p, uint32_t i)
 {
 	const struct law_estimate *est = &p->estimate[i];
 	uint64_t tasks_16 = law_max(est->memory.parallelism_16, 1 << 16);
-	uint64_t fill_ns = p->w->bucket * (law_min(est->refault_cost_ns, LAW_S) << 16) / tasks_16;
+	uint64_t cost_ns = (law_min(est->refault_cost_ns, LAW_S) << 16) / tasks_16; /* a page */
+	uint64_t fill_ns = p->w->bucket * cost_ns;
 
 	return law_clamp(law_fraction(MOVE_FILLS * fill_ns, stays_ns(p, i)), MOVE_COST, LAW_ONE);
 }
