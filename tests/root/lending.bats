@@ -132,6 +132,7 @@ lends() {
 @test "an engine at its maximum is lent nothing, and says so" {
 	write_config "ceiling = 400M" "reserve = 5%" "interval = 100ms" <<-CONF
 		[engine a]
+		min = 150M
 		max = 150M
 		[engine b]
 		[engine h]
