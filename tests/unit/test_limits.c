@@ -258,16 +258,23 @@ static void what_was_given_is_without_what_was_lent(void **state)
 
 static void lending_begins_at_once_and_ends_by_and_by(void **state)
 {
-	uint64_t lent = limits_lend(0, 100 * MIB, 100 * NS_PER_MS);
+	uint64_t lent = limits_lend(0, 100 * MIB, UINT64_MAX, 100 * NS_PER_MS);
 
 	assert_int_equal(lent, 100 * MIB);
-	lent = limits_lend(lent, 20 * MIB, 200 * NS_PER_MS);
+	lent = limits_lend(lent, 20 * MIB, UINT64_MAX, 200 * NS_PER_MS);
 	assert_int_equal(lent, 92 * MIB);
-	assert_int_equal(limits_lend(lent, 95 * MIB, 200 * NS_PER_MS), 95 * MIB);
+	assert_int_equal(limits_lend(lent, 95 * MIB, UINT64_MAX, 200 * NS_PER_MS), 95 * MIB);
 	for (int i = 0; i < 100; i++)
-		lent = limits_lend(lent, 20 * MIB, 100 * NS_PER_MS);
+		lent = limits_lend(lent, 20 * MIB, UINT64_MAX, 100 * NS_PER_MS);
 	assert_in_range(lent, 20 * MIB, 20 * MIB + MIB);
-	assert_int_equal(limits_lend(100 * MIB, 0, 10 * NS_PER_S), 0);
+	assert_int_equal(limits_lend(100 * MIB, 0, UINT64_MAX, 10 * NS_PER_S), 0);
+}
+
+static void lending_ends_as_fast_as_others_use_what_is_theirs(void **state)
+{
+	assert_int_equal(limits_lend(100 * MIB, 20 * MIB, 50 * MIB, 200 * NS_PER_MS), 50 * MIB);
+	assert_int_equal(limits_lend(100 * MIB, 20 * MIB, 99 * MIB, 200 * NS_PER_MS), 92 * MIB);
+	assert_int_equal(limits_lend(100 * MIB, 20 * MIB, 0, 200 * NS_PER_MS), 20 * MIB);
 }
 
 static void a_part_of_the_reserve_stays_clear(void **state)
@@ -311,13 +318,13 @@ static void how_often_it_is_looked_at_does_not_hurry_the_end(void **state)
 	uint64_t often = 100 * MIB, seldom = often;
 
 	for (int i = 0; i < 1000; i++)
-		often = limits_lend(often, 0, NS_PER_MS);
+		often = limits_lend(often, 0, UINT64_MAX, NS_PER_MS);
 	for (int i = 0; i < 10; i++)
-		seldom = limits_lend(seldom, 0, 100 * NS_PER_MS);
+		seldom = limits_lend(seldom, 0, UINT64_MAX, 100 * NS_PER_MS);
 	assert_in_range(often, 60 * MIB, 61 * MIB);
 	assert_in_range(seldom, 59 * MIB, 60 * MIB);
 	for (int i = 0; i < 1000; i++)
-		often = limits_lend(often, 0, 1);
+		often = limits_lend(often, 0, UINT64_MAX, 1);
 	assert_true(often >= 60 * MIB);
 }
 
@@ -338,7 +345,8 @@ static void a_loan_moves_in_steps_and_not_to_and_fro(void **state)
 	for (int i = 0; i < 1000; i++) {
 		uint64_t had = loan;
 
-		lent = limits_lend(lent, i % 2 ? 104 * MIB : 100 * MIB, 100 * NS_PER_MS);
+		lent =
+		    limits_lend(lent, i % 2 ? 104 * MIB : 100 * MIB, UINT64_MAX, 100 * NS_PER_MS);
 		loan = limits_loan(loan, lent, ceiling);
 		moves += loan != had;
 	}
@@ -347,7 +355,7 @@ static void a_loan_moves_in_steps_and_not_to_and_fro(void **state)
 	for (int i = 0; i < 20000; i++) {
 		uint64_t had = loan;
 
-		lent = limits_lend(lent, 0, NS_PER_MS);
+		lent = limits_lend(lent, 0, UINT64_MAX, NS_PER_MS);
 		loan = limits_loan(loan, lent, ceiling);
 		assert_true(loan <= had && had - loan <= 8 * MIB);
 		assert_true(loan <= lent + 4 * MIB);
@@ -371,6 +379,7 @@ int main(void)
 		cmocka_unit_test(what_is_lent_is_not_claimed),
 		cmocka_unit_test(what_was_given_is_without_what_was_lent),
 		cmocka_unit_test(lending_begins_at_once_and_ends_by_and_by),
+		cmocka_unit_test(lending_ends_as_fast_as_others_use_what_is_theirs),
 		cmocka_unit_test(a_part_of_the_reserve_stays_clear),
 		cmocka_unit_test(who_uses_what_it_has_to_within_a_step_presses),
 		cmocka_unit_test(the_limit_that_is_met_is_the_lowest_in_force),

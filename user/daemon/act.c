@@ -398,10 +398,9 @@ static void lend(struct daemon *d, uint64_t now_ns)
 			unused = sat_add_u64(unused, sat_sub_u64(d->decision[e->slot].target_bytes,
 								 d->sample[e->slot].usage_bytes));
 	}
-	d->lent_bytes = held ? limits_lend(d->lent_bytes, unused, now_ns - d->lent_ns) : 0;
-	/* what falls slowly is no reason to hold back what others have come for */
-	d->lent_bytes =
-	    min_u64(d->lent_bytes, max_u64(unused, sat_sub_u64(d->ceiling_bytes, used)));
+	d->lent_bytes = held ? limits_lend(d->lent_bytes, unused,
+					   sat_sub_u64(d->ceiling_bytes, used), now_ns - d->lent_ns)
+			     : 0;
 	d->lent_ns = now_ns;
 	for_each_engine (d, e)
 		borrowers += presses(d, e);

@@ -235,8 +235,7 @@ static void stall_update(struct law_estimate *e, const struct interval *iv)
 {
 	struct law_memory *m = &e->memory;
 	uint64_t alpha = law_alpha(iv->dt_ns, TAU_RATE_NS);
-	uint64_t task_ns = law_part(law_min(iv->dt_ns, 1ull << 44) * (m->parallelism_16 >> 4),
-				    1ull << 20); /* dt * T */
+	uint64_t task_ns = law_task_ns(m, iv->dt_ns);
 	uint64_t reuse = refault_share(m);
 	uint64_t psi = law_fraction(iv->psi_memory_ns, iv->dt_ns);
 	uint64_t io = (law_fraction(iv->psi_io_ns, iv->dt_ns) * reuse) >> LAW_ONE_SHIFT;

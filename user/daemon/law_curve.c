@@ -321,7 +321,7 @@ static void curve_summarise(struct law_estimate *e, const struct fold *f,
 static uint64_t work_in(const struct law_memory *m, uint64_t window_ns, uint64_t stall,
 			uint64_t busy)
 {
-	uint64_t task_ns = ((law_min(window_ns, 1ull << 40) >> 8) * m->parallelism_16) >> 8;
+	uint64_t task_ns = law_task_ns(m, window_ns);
 
 	return law_part(law_part(task_ns, (LAW_ONE - stall) << 12), busy << 12);
 }

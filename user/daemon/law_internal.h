@@ -100,6 +100,12 @@ struct law_work {
 bool law_work_gather(struct law_memory *m, const struct law_work *work);
 void law_work_update(struct law_estimate *e, const struct law_work *work, bool enough);
 
+/* What an interval is in time of all tasks that run or wait at once: dt * T. */
+static inline uint64_t law_task_ns(const struct law_memory *m, uint64_t dt_ns)
+{
+	return ((law_min(dt_ns, 1ull << 40) >> 8) * m->parallelism_16) >> 8;
+}
+
 /* CPU time that so many refaults take in the kernel. */
 static inline uint64_t law_miss_ns(const struct law_memory *m, uint64_t refaults)
 {
@@ -283,12 +289,14 @@ void law_donor_price(const struct plan *p, struct plan_donor *d);
 uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, uint32_t k);
 /* After the planner's moves; see policy_trial.c. */
 void law_try_donors(const struct plan *p);
-/* See policy_moves.c: pages that may be moved to an engine this time; what a move to it must earn,
- * per bucket and weight; the part of the gain of so many buckets that comes in time; and the note of
- * what this tick has moved. */
+/* See policy_moves.c: pages that may be moved to an engine this time; for how long they may be
+ * expected to stay, UINT64_MAX when nothing is known of that; what the move must earn then, per bucket
+ * and weight; the part of the gain of so many buckets that comes in time; and the note of what this
+ * tick has moved. */
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen);
-uint64_t law_move_cost(const struct plan *p, uint32_t i);
-uint64_t law_in_time_32(const struct plan *p, uint32_t i, uint32_t buckets);
+uint64_t law_stays_ns(const struct plan *p, uint32_t i);
+uint64_t law_move_cost(const struct plan *p, uint32_t i, uint64_t stays_ns);
+uint64_t law_in_time_32(uint64_t stays_ns, uint32_t buckets);
 void law_remember_moves(const struct plan *p);
 /* Moves memory from where it is worth little to where it ends stalls. */
 void law_plan_moves(const struct plan *p);

@@ -91,7 +91,7 @@ static void kappa_update(struct law_estimate *e, const struct law_work *work)
 	struct law_memory *m = &e->memory;
 	uint64_t stall = law_fraction(m->work_cure_ns, m->work_dt_ns);
 	uint64_t miss_ns = law_miss_ns(m, m->work_refaults);
-	uint64_t all_ns = ((m->work_dt_ns >> 8) * m->parallelism_16) >> 8;
+	uint64_t all_ns = law_task_ns(m, m->work_dt_ns);
 	uint64_t wait_ns =
 	    law_max(m->work_wait_ns, law_less(law_part(all_ns, stall << 12), miss_ns));
 	uint64_t idle_ns = law_less(all_ns, m->work_cpu_ns + wait_ns);

@@ -147,12 +147,12 @@ static uint64_t loan_step(uint64_t ceiling_bytes)
 	return max_u64(MIB, ceiling_bytes / LOAN_STEPS & ~(MIB - 1));
 }
 
-uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns)
+uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t room_bytes,
+		     uint64_t dt_ns)
 {
-	if (unused_bytes < lent_bytes)
-		unused_bytes = lent_bytes - mul_div_u64(lent_bytes - unused_bytes,
-							min_u64(dt_ns, LEND_NS), LEND_NS);
-	return unused_bytes;
+	lent_bytes -=
+	    mul_div_u64(sat_sub_u64(lent_bytes, unused_bytes), min_u64(dt_ns, LEND_NS), LEND_NS);
+	return max_u64(min_u64(lent_bytes, room_bytes), unused_bytes);
 }
 
 uint64_t limits_clearance(uint64_t reserve_bytes, uint64_t ceiling_bytes)

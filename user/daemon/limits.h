@@ -73,10 +73,12 @@ uint64_t limits_given(enum limits_mode mode, const struct cg_limits *actual, uin
 /*
  * What nobody uses of what is given or held back, and who is limited or capped may have on top of
  * its target where the parent's limit holds the sum: `unused` rises at once and falls with a time
- * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time. To the
- * byte: were it rounded down, it would fall by looking often.
+ * constant of 2 s, for what heaps leave and come back to is not worth a reclaim each time, but no
+ * slower than others come to use what is theirs: they leave `room`. To the byte: were it rounded
+ * down, it would fall by looking often.
  */
-uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t dt_ns);
+uint64_t limits_lend(uint64_t lent_bytes, uint64_t unused_bytes, uint64_t room_bytes,
+		     uint64_t dt_ns);
 
 /* What is not lent of the reserve: ceiling / 64, at most half of it. Who allocates while the parent is
  * full reclaims there, be it the one engine that has nothing to give. */

@@ -41,7 +41,7 @@ uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)
  * before it turned round, or has already now, and no longer than half the time from one surge of its
  * stalls to the next. Where the curve is only remembered, turning round is how the law learns.
  */
-static uint64_t stays_ns(const struct plan *p, uint32_t i)
+uint64_t law_stays_ns(const struct plan *p, uint32_t i)
 {
 	const struct law_engine_state *s = &p->state->engine[i];
 	uint64_t stays = UINT64_MAX;
@@ -56,22 +56,27 @@ static uint64_t stays_ns(const struct plan *p, uint32_t i)
 }
 
 /* It must be read in here, and there when it goes back: that is to be paid for until then. */
-uint64_t law_move_cost(const struct plan *p, uint32_t i)
+uint64_t law_move_cost(const struct plan *p, uint32_t i, uint64_t stays_ns)
 {
 	const struct law_estimate *est = &p->estimate[i];
 	uint64_t tasks_16 = law_max(est->memory.parallelism_16, 1 << 16);
 	uint64_t cost_ns = (law_min(est->refault_cost_ns, LAW_S) << 16) / tasks_16; /* a page */
 	uint64_t fill_ns = p->w->bucket * cost_ns;
 
-	return law_clamp(law_fraction(MOVE_FILLS * fill_ns, stays_ns(p, i)), MOVE_COST, LAW_ONE);
+	return law_clamp(law_fraction(MOVE_FILLS * fill_ns, stays_ns), MOVE_COST, LAW_ONE);
 }
 
-uint64_t law_in_time_32(const struct plan *p, uint32_t i, uint32_t buckets)
+uint64_t law_in_time_32(uint64_t stays_ns, uint32_t buckets)
 {
 	uint64_t late = MOVE_LATE_NS * law_min(buckets, MOVE_LATE_BUCKETS) / MOVE_LATE_BUCKETS;
-	uint64_t stays = stays_ns(p, i);
 
-	return law_ratio_32(law_less(stays, late), stays);
+	return law_ratio_32(law_less(stays_ns, late), stays_ns);
+}
+
+/* Of times between two of a kind: the last counts for half. 0: there was none. */
+static uint64_t with_interval(uint64_t mean_ns, uint64_t ns)
+{
+	return mean_ns == 0 ? ns : mean_ns / 2 + ns / 2;
 }
 
 static void remember_turn(struct law_engine_state *s, uint64_t now_ns)
@@ -79,7 +84,7 @@ static void remember_turn(struct law_engine_state *s, uint64_t now_ns)
 	uint64_t stayed = law_max(law_less(now_ns, s->turned_ns), 1);
 
 	if (s->direction != 0)
-		s->stayed_ns = s->stayed_ns == 0 ? stayed : s->stayed_ns / 2 + stayed / 2;
+		s->stayed_ns = with_interval(s->stayed_ns, stayed);
 	s->turned_ns = now_ns;
 }
 
@@ -91,7 +96,7 @@ static void remember_surge(const struct law_memory *m, struct law_engine_state *
 
 	if (surging && !s->surging) {
 		if (s->surge_ns > 0)
-			s->period_ns = s->period_ns == 0 ? since : s->period_ns / 2 + since / 2;
+			s->period_ns = with_interval(s->period_ns, since);
 		s->surge_ns = law_max(now_ns, 1);
 	}
 	s->surging = surging;

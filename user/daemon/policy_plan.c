@@ -211,7 +211,8 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 	uint64_t hm = law_clamp(state->hysteresis_ppm, LAW_PPM, most);
 	struct supply s = { .got = free_pages, .left = w->offers > 0 ? w->offer[0].pages : 0 };
 	uint64_t refused = 0, refused_trusted = 0, refused_loss = 0;
-	uint64_t each = w->engine[r->engine].worth * law_move_cost(p, r->engine);
+	uint64_t stays_ns = law_stays_ns(p, r->engine);
+	uint64_t each = w->engine[r->engine].worth * law_move_cost(p, r->engine, stays_ns);
 
 	for (uint32_t k = 1; k <= r->reach; k++) {
 		bool enough = supply_until(p, &s, k * w->bucket, r->engine);
@@ -231,7 +232,7 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 			}
 			continue;
 		}
-		gain = law_part(law_trusted_gain(p, r, k), law_in_time_32(p, r->engine, k));
+		gain = law_part(law_trusted_gain(p, r, k), law_in_time_32(stays_ns, k));
 		if (state->direction < 0)
 			gain = law_part(gain, law_ratio_32(8 * LAW_PPM, 7 * LAW_PPM + hm));
 		if (gain <= cost) {
