@@ -23,6 +23,10 @@
 #define ACCESSES_FEW    16 /* from which no curve is drawn */
 #define ACCESSES_ENOUGH 1000 /* after so many the last ones count for half */
 
+#define SHORT_PASSES 2 /* over its pages: in the first it reads in what the second would find */
+#define SHORT_16     15 /* of a bin, missed: all of it */
+#define SHORT_NS     (300 * LAW_S) /* of reading; then it may try again */
+
 #define NEXT_TO_NOTHING 2 /* buckets: a 64th of the ceiling */
 #define NEEDS_PART      100 /* of its work, stalled, is no need */
 #define MAPPED_PART     4 /* of the cache: beyond it too much is touched without the kernel */
@@ -85,22 +89,34 @@ static uint64_t accesses_in(const struct law_sample *was, const struct law_sampl
 	return n;
 }
 
-/* How much of what is known comes from this fold. Who reads little forgets slowly. */
-static uint64_t alpha_of(const struct law_estimate *e, const struct law_sample *is,
-			 uint64_t window_ns)
+/* For how many accesses the engine has had how much memory: until it grows by a bucket. */
+static void hold(struct law_estimate *e, uint64_t accesses, uint64_t window_ns)
 {
-	uint64_t n = law_min(accesses_in(&e->last, is), 1ull << 40);
+	struct law_reuse *r = &e->memory.reuse;
+	uint64_t base = law_pages(e->base_bytes);
 
-	return law_min(law_alpha(window_ns, TAU_REUSE_NS), (n << 16) / (n + ACCESSES_ENOUGH));
+	r->held_accesses += accesses;
+	if (base >= r->held_pages + e->bucket_bytes / LAW_PAGE_BYTES) {
+		r->held_accesses = 0;
+		r->held_pages = base;
+	}
+	r->held_pages = law_min(r->held_pages, base);
+	r->short_age_ns += window_ns;
+	if (r->short_age_ns > SHORT_NS)
+		r->short_pages = 0;
 }
 
 bool law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uint64_t window_ns,
 		    uint64_t work_ns)
 {
-	uint64_t alpha = alpha_of(e, is, window_ns);
+	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40);
+	/* how much of what is known comes from this fold: who reads little forgets slowly */
+	uint64_t alpha = law_min(law_alpha(window_ns, TAU_REUSE_NS),
+				 (accesses << 16) / (accesses + ACCESSES_ENOUGH));
 
 	if (alpha == 0) /* nothing was read: most engines of a large host, most of the time */
 		return false;
+	hold(e, accesses, window_ns);
 	gather(&e->memory.reuse, &e->last, is, work_ns, alpha);
 	law_copy_reuse(&e->last, is);
 	return true;
@@ -136,22 +152,54 @@ static void draw(uint64_t curve[LAW_BUCKETS], uint64_t bucket, const struct need
 	law_spread(curve, bucket, base_pages, need->most, missed);
 }
 
-static uint64_t total_of(const struct law_reuse *r)
+/*
+ * Where the pages of a bin are read evenly, each page more is worth the same; where they are read in
+ * turn, nothing is gained until the last one fits. The bin does not tell, but memory in which they
+ * have been read over and over, and missed each time, does: what they need begins beyond it. Else a
+ * loop that is larger than all there is by less than a bin would hold all there is.
+ */
+static void learn_short(struct law_reuse *r, uint32_t bin, uint64_t times, uint64_t all_missed)
 {
-	uint64_t total = r->first;
+	if (2 * r->missed[bin] < all_missed)
+		return;
+	if (16 * r->missed[bin] < SHORT_16 * r->times[bin]) {
+		if (bin == r->short_bin && r->held_pages <= r->short_pages)
+			r->short_pages = 0;
+		return;
+	}
+	if (r->held_accesses < SHORT_PASSES * times)
+		return;
+	if (bin != r->short_bin || r->held_pages >= r->short_pages) {
+		r->short_bin = bin;
+		r->short_pages = r->held_pages;
+		r->short_age_ns = 0;
+	}
+	r->held_accesses = 0;
+}
+
+static void need_more(struct need *need, uint64_t pages)
+{
+	need->from = law_max(need->from, law_min(pages, need->most - 1));
+	need->to = law_max(need->to, need->from + 1);
+}
+
+static uint64_t sum_of(const uint64_t bins[REUSE_BINS])
+{
+	uint64_t sum = 0;
 
 	for (unsigned int i = 0; i < REUSE_BINS; i++)
-		total += r->times[i];
-	return total;
+		sum += bins[i];
+	return sum;
 }
 
 void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64_t base_pages)
 {
-	const struct law_reuse *r = &e->memory.reuse;
+	struct law_reuse *r = &e->memory.reuse;
 	uint32_t shift = law_min(is->reuse_sample_shift, 30);
 	uint64_t other = law_pages(law_less(is->usage_bytes, cache_of(is)));
 	uint64_t curve[LAW_BUCKETS] = { 0 }, all = 0, reached = 0;
-	uint64_t total = total_of(r), size = 0;
+	uint64_t total = r->first + sum_of(r->times), all_missed = sum_of(r->missed), size = 0,
+		 times = 0;
 	/* accesses of a longer reuse time than the bins so far, and their share in 1/2^32 */
 	uint64_t longer = total, share = 1ull << 32;
 
@@ -171,6 +219,11 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64
 		size += (most + law_part(width_of(i) << SIZE_SHIFT, share)) / 2;
 		need.to = law_max(other + (size >> SIZE_SHIFT << shift), need.from + 1);
 		need.most = law_max(need.most, need.to);
+		times += width_of(i);
+		if (r->times[i] > 0 && need.from < base_pages && base_pages < need.most)
+			learn_short(r, i, times, all_missed);
+		if (i == r->short_bin)
+			need_more(&need, r->short_pages);
 		draw(curve, e->bucket_bytes / LAW_PAGE_BYTES, &need, base_pages, stall,
 		     stall_of(e, r->missed[i], shift));
 		all += stall;
