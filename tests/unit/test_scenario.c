@@ -56,6 +56,7 @@ static void a_file_says_what_is_run(void **state)
 		    "change = opposite-phases\nperiod = 20s\nmin = 5%\nmax = 60%\n"
 		    "stall_target = 2%\n"
 		    "[engine b]\nkind = ramp\nbase = 8%\nhigh = 88%\nperiod = 80s\nretains = yes\n"
+		    "listens = yes\n"
 		    "[expect]\nshare = 95%\nalone = b 90%, a 10%\nsettled = 10s\n"
 		    "[expect files]\nsensors = files\nactuator = hard\ntick = 50ms\npolicy = best\n"
 		    "gamma = 0%\nceiling = 75%\nreserve = 0%\nseed = 7\nreversals = 1.5\n");
@@ -74,7 +75,8 @@ static void a_file_says_what_is_run(void **state)
 	assert_int_equal(e->stall_target_ppm, 20000);
 	assert_true(e->min == .05 && e->max == .6 && e->weight == 250);
 	assert_int_equal(scenario.engine[1].kind, SIM_HEAP_RAMP);
-	assert_true(scenario.engine[1].retains && scenario.engine[1].period_s == 80);
+	assert_true(scenario.engine[1].retains && scenario.engine[1].listens);
+	assert_true(scenario.engine[1].period_s == 80);
 	assert_int_equal(scenario.expects, 2);
 	assert_true(scenario.expect[0].alone[1] == .9 && scenario.expect[0].alone[0] == .1);
 	assert_true(scenario.expect[0].worst == SIM_UNSAID);

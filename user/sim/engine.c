@@ -183,6 +183,7 @@ int sim_engine_init(struct sim_engine *e, const struct sim_spec *spec, uint32_t 
 	e->spec = spec;
 	e->rng.state = seed * 0x2545f4914f6cdd1dull + 99;
 	e->held_phase = -1;
+	e->keeps = UINT32_MAX;
 	e->ops_end = UINT64_MAX;
 	e->grain = grain;
 	for (int i = 0; i < SIM_PARTS_MAX; i++) {
@@ -393,6 +394,7 @@ void sim_heap_push(struct sim_engine *e, uint32_t limit, uint64_t now_ns)
 
 	if (e->heap <= limit || e->heap <= demand) {
 		e->pushed_ns = 0;
+		e->answered = e->asked;
 		return;
 	}
 	if (e->pushed_ns == 0)

@@ -128,12 +128,28 @@ static void lend(struct sim_host *h, uint64_t tick_ns)
 	h->lent = (uint32_t)max_u64(lent, unused);
 }
 
+/* What the engine's page says: a new request is a new epoch, one under way keeps its end. */
+static void ask(struct sim_host *h)
+{
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct sim_engine *e = &h->engine[i];
+		uint32_t release = (uint32_t)(h->decision[i].release_bytes / LAW_PAGE_BYTES);
+
+		if (!e->spec->listens || release == 0) {
+			e->keeps = UINT32_MAX;
+			continue;
+		}
+		e->asked += e->keeps == UINT32_MAX;
+		e->keeps = (uint32_t)sat_sub_u64(e->heap, release);
+	}
+}
+
 static void apply_targets(struct sim_host *h, uint64_t tick_ns)
 {
 	uint32_t bucket = h->ceiling / LAW_BUCKETS, slack;
 
 	lend(h, tick_ns);
-
+	ask(h);
 	for (uint32_t i = 0; i < h->n; i++) {
 		struct sim_engine *e = &h->engine[i];
 		uint32_t target = target_of(h, i);
@@ -165,7 +181,7 @@ static void run_slice(struct sim_host *h, uint64_t from_ns, uint64_t to_ns)
 			if (e->heap < before)
 				h->used -= before - e->heap;
 			before = e->heap;
-			sim_heap_push(e, h->cap[e->index], to_ns);
+			sim_heap_push(e, (uint32_t)min_u64(h->cap[e->index], e->keeps), to_ns);
 			h->used -= before - e->heap;
 			if (e->starved && e->heap < h->cap[e->index])
 				e->blocked_ns += to_ns - from_ns;
@@ -195,6 +211,19 @@ static void sense_psi(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 		s->psi_io_full_ns += full;
 		s->psi_memory_some_ns += some / 25; /* what kernels show of cache thrash */
 	}
+}
+
+static void sense_demand(struct sim_engine *e, uint64_t now_ns, struct law_demand *d)
+{
+	uint32_t needs = sim_heap_demand(e, now_ns);
+
+	*d = (struct law_demand){
+		.clients = 1,
+		.accounted_bytes = e->heap * LAW_PAGE_BYTES,
+		.reclaimable_bytes = sat_sub_u64(e->heap, needs) * LAW_PAGE_BYTES,
+		.grant_epoch = e->asked,
+		.ack_epoch = e->answered,
+	};
 }
 
 static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
@@ -246,6 +275,8 @@ static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
 		bool present = sim_engine_present(h->engine[i].spec, now_ns);
 
 		sense(h, i, tick_ns);
+		if (sim_is_heap(h->engine[i].spec) && h->engine[i].spec->listens)
+			sense_demand(&h->engine[i], now_ns, &h->sample[i].demand);
 		if (present && !h->law_engine[i].active)
 			memset(&h->estimate[i], 0, sizeof(h->estimate[i]));
 		h->law_engine[i].active = present;

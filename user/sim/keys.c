@@ -61,6 +61,7 @@ static const struct sim_key engine_keys[] = {
 	{ "every", "a time from 10ms to 1h", KIND(seconds), FIELD(sim_spec, burst_every_s),
 	  BETWEEN(.01, 3600) },
 	{ "retains", "yes or no", KIND(flag), FIELD(sim_spec, retains), OF("no", "yes") },
+	{ "listens", "yes or no", KIND(flag), FIELD(sim_spec, listens), OF("no", "yes") },
 	{ "weight", "a whole number from 1 to 10000", KIND(count), FIELD(sim_spec, weight),
 	  BETWEEN(1, 10000) },
 	{ "min", "a percentage of the ceiling from 0% to 100%", KIND(share), FIELD(sim_spec, min),

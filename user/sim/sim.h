@@ -106,6 +106,7 @@ struct sim_spec {
 	double base, low, high; /* of a heap: parts of the ceiling */
 	double burst_s, burst_every_s;
 	bool retains; /* the heap gives memory back only when it is pushed */
+	bool listens; /* or asked: it has the client library */
 	/* what the operator would say */
 	uint32_t weight;
 	double min, max; /* parts of the ceiling */
@@ -248,6 +249,8 @@ struct sim_engine {
 	double burst_size;
 	uint32_t heap; /* anonymous pages */
 	uint64_t pushed_ns; /* since when a retaining heap is pushed */
+	uint32_t keeps; /* pages it was asked to come down to; UINT32_MAX: nothing is asked */
+	uint64_t asked, answered; /* requests, and the last that it has done what it can for */
 	bool starved; /* the heap stood at its limit in the last slice */
 	int held_phase; /* for the oracle: -1 none */
 	uint64_t ops_end; /* for the oracle: a cache stops after so many */
