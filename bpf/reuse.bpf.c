@@ -122,6 +122,19 @@ static __always_inline uint64_t reuse_time(uint64_t clock, uint64_t stamp)
 	return t && t <= STAMP_CLOCK / 2 ? t : 1;
 }
 
+/*
+ * The bin of an access. Of what was done while the sensor rested nothing is known, least of all how
+ * often the page was read: so it is taken to be used as it was before. 0: that is not known either.
+ */
+static __always_inline uint64_t bin_of_access(uint64_t clock, uint64_t stamp, uint64_t woken)
+{
+	uint64_t t = reuse_time(clock, stamp);
+
+	if (t >= clock - woken)
+		return stamp >> STAMP_BIN_SHIFT & STAMP_BIN;
+	return reuse_bin(t) & STAMP_BIN;
+}
+
 /* Whoever exchanges the stamp has the mark that the page was read in: a miss is counted once. */
 static __always_inline bool reaccessed(struct touched_set *set, uint64_t tag, uint64_t clock,
 				       struct reuse_counters *counters)
@@ -133,7 +146,12 @@ static __always_inline bool reaccessed(struct touched_set *set, uint64_t tag, ui
 
 		if (set->way[i].tag != tag)
 			continue;
-		bin = reuse_bin(reuse_time(clock, set->way[i].stamp)) & STAMP_BIN;
+		bin = bin_of_access(clock, set->way[i].stamp, counters->woken);
+		if (!bin) {
+			set->way[i].stamp = stamp | STAMP_SETTLED;
+			count(counters->first, 1);
+			return true;
+		}
 		then = __sync_lock_test_and_set(&set->way[i].stamp, stamp | bin << STAMP_BIN_SHIFT);
 		if (then & STAMP_READ_IN) {
 			__sync_fetch_and_or(&set->way[i].stamp, STAMP_SETTLED);

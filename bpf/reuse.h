@@ -12,7 +12,8 @@ struct reuse_counters {
 	uint64_t late_misses; /* added to `missed` after their access had been counted */
 	uint64_t generation; /* of the slot: what an earlier engine read is a stranger's */
 	uint64_t clock; /* ahead of `accesses` while one is being counted */
-	uint64_t unused[3]; /* the histograms begin on a line of their own */
+	uint64_t woken; /* the clock when the sensor last began again to count */
+	uint64_t unused[2]; /* the histograms begin on a line of their own */
 	uint64_t reused[REUSE_BINS]; /* accesses by reuse time */
 	uint64_t missed[REUSE_BINS]; /* those of them whose page had been read in since */
 };

@@ -66,7 +66,7 @@ def engine(row, t=None):
 
 
 COST = {"tick_p50_ns": 81000, "tick_p99_ns": 310000, "cpu_ppm": 2100, "rss_bytes": 6397952,
-        "dropped_events": 0}
+        "dropped_events": 0, "reuse_counting": True}
 
 
 def status(mode):

@@ -279,3 +279,44 @@ for i in range(3):
 		between $((pages / 2)) "$(value "$v" 1 first_accesses)" $((pages / 2 + programs))
 	done
 }
+
+# now rest|wake
+now() {
+	tell "$1" reuse
+	for v in $looked_at; do
+		[ "$(jq .error "$observers/$v.json")" = 0 ]
+	done
+}
+
+# bats test_tags=guest
+@test "what is read while the sensor rests is not counted, and what comes after is as it was before" {
+	variants_reopen "${all_pages[@]}"
+	local -A before
+	watch a
+	loop 3
+	now rest
+	now rest
+	loop 5
+	tell read
+	for v in $looked_at; do
+		between $((pages * 2)) "$(at "$v" 0 reused $pages)" $((pages * 2 + programs))
+		before[$v]=$(value "$v" 0 accesses)
+	done
+	# another order: only the first access to each page can have been long ago
+	run_in a "$reread" "$WORK/file" $((bytes / 4)) loop $pages read
+	now wake
+	tell read
+	for v in $looked_at; do
+		[ "$(value "$v" 0 accesses)" = "${before[$v]}" ]
+	done
+	loop 1
+	tell read
+	for v in $looked_at; do
+		between $((pages * 3)) "$(at "$v" 0 reused $pages)" $((pages * 3 + programs))
+	done
+	run_in a "$reread" "$WORK/file" $((bytes / 4)) loop $pages read
+	tell read
+	for v in $looked_at; do
+		between $((pages * 3 / 4)) "$(at "$v" 0 reused $((pages / 4)))" $((pages * 3 / 4 + programs))
+	done
+}

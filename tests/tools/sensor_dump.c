@@ -6,6 +6,7 @@
  * events since the last read arm SLOT         the next stall onset of the slot makes an event
  *   remove SLOT      the engine leaves
  *   add SLOT DIR     an engine comes
+ *   rest reuse, wake reuse   it counts nothing, or goes on; ns that it took
  *   cost N           N walks and readings of all slots: ns of one
  *   rss              VmRSS in kB
  * Options: --walk-root DIR (default: the parent of the first CGROUP-DIR), --slots N, --hybrid,
@@ -160,6 +161,14 @@ static json_t *add(struct dump *d, uint32_t slot, const char *dir)
 	return json_pack("{s:i s:I}", "error", err, "cgroup_id", (json_int_t)st.st_ino);
 }
 
+static json_t *rest(struct dump *d, bool rests)
+{
+	uint64_t begin = clock_now_ns();
+	int err = sensors_rest(d->sensors, SENSOR_REUSE, rests);
+
+	return json_pack("{s:i, s:I}", "error", err, "ns", (json_int_t)(clock_now_ns() - begin));
+}
+
 static json_t *cost(struct dump *d, uint32_t rounds)
 {
 	uint64_t best_walk = UINT64_MAX, best_read = UINT64_MAX, engines = 0;
@@ -216,6 +225,8 @@ static json_t *obey(struct dump *d, const char *line)
 		d->used[n] = false;
 		return json_pack("{s:i}", "error", sensors_remove(d->sensors, n));
 	}
+	if (strcmp(line, "rest reuse\n") == 0 || strcmp(line, "wake reuse\n") == 0)
+		return rest(d, line[0] == 'r');
 	if (sscanf(line, "arm %u", &n) == 1 && n < d->slots) {
 		sensors_arm(d->sensors, n);
 		return json_pack("{s:i}", "error", 0);

@@ -33,6 +33,11 @@ struct bench {
 	struct law_sample s;
 	struct law_estimate e;
 	uint64_t now_ns;
+	/* the sensor rests when law_watch() lets it */
+	bool may_rest;
+	struct law_watch_state watch;
+	uint32_t ticks, watched;
+	uint64_t think_ns; /* after each access */
 };
 
 static uint32_t below(uint64_t *rng, uint32_t end)
@@ -110,7 +115,16 @@ static void access(struct bench *b, uint32_t key)
 	}
 	sim_cache_accessed(&b->cache, key);
 	b->s.cpu_ns += HIT_NS;
-	b->now_ns += HIT_NS;
+	b->now_ns += HIT_NS + b->think_ns;
+}
+
+static void watch(struct bench *b)
+{
+	bool watched = law_watch(&b->watch, &engine, &b->e, 1, b->now_ns);
+
+	sim_cache_rest(&b->cache, b->may_rest && !watched);
+	b->ticks++;
+	b->watched += watched;
 }
 
 static void sample(struct bench *b)
@@ -123,6 +137,7 @@ static void sample(struct bench *b)
 	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
 	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));
 	estimate_update(&b->e, &params, &engine, &b->s, b->pages * LAW_PAGE_BYTES, b->now_ns);
+	watch(b);
 }
 
 static void run(struct bench *b, reads next, uint64_t ns)
@@ -479,6 +494,129 @@ static void what_was_counted_before_is_not_counted(void **state)
 	end(&b);
 }
 
+/* -- when to count -- */
+
+static void begin_watch(struct bench *b, uint32_t pages, reads next)
+{
+	begin(b, pages);
+	b->may_rest = true;
+	run(b, next, 20 * LAW_S);
+	b->ticks = b->watched = 0;
+}
+
+static void assert_watched(const struct bench *b, uint32_t least_percent, uint32_t most_percent)
+{
+	uint32_t percent = 100 * b->watched / b->ticks;
+
+	if (percent < least_percent || percent > most_percent)
+		fail_msg("watched %u %% of the time, not %u to %u", percent, least_percent,
+			 most_percent);
+}
+
+/* A second in sixteen. */
+static void who_has_what_he_needs_is_hardly_watched(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin_watch(&b, 4224, uniform_4000);
+	run(&b, uniform_4000, 64 * LAW_S);
+	assert_watched(&b, 5, 8);
+	assert_close(predicted(&b.e, 2048), measured(uniform_4000, 2048));
+	assert_close(predicted(&b.e, 4224), 0);
+	end(&b);
+}
+
+static void who_could_never_have_it_is_hardly_watched(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin_watch(&b, 4096, loop_30000);
+	run(&b, loop_30000, 64 * LAW_S);
+	assert_watched(&b, 5, 8);
+	assert_close(predicted(&b.e, 16384), 15);
+	end(&b);
+}
+
+static void who_could_use_more_is_watched(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin_watch(&b, 3500, uniform_4000);
+	run(&b, uniform_4000, 64 * LAW_S);
+	assert_watched(&b, 100, 100);
+	end(&b);
+}
+
+static void who_begins_to_need_more_is_watched_at_once(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin_watch(&b, 3000, uniform_1000);
+	run(&b, uniform_1000, 20 * LAW_S);
+	b.ticks = b.watched = 0;
+	run(&b, uniform_4000, 10 * LAW_S);
+	assert_watched(&b, 98, 100);
+	assert_close(predicted(&b.e, 2048), measured(uniform_4000, 2048));
+	end(&b);
+}
+
+/* A look is too short for the reuse times of who reads a thousand pages a second. */
+static void a_look_does_not_see_less_than_there_is(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin_watch(&b, 6300, loop_6000);
+	b.think_ns = LAW_MS;
+	run(&b, loop_6000, 200 * LAW_S);
+	assert_watched(&b, 5, 8);
+	assert_close(predicted(&b.e, 6272), 0);
+	assert_close(predicted(&b.e, 5504) / predicted(&b.e, 0), 1);
+	end(&b);
+}
+
+/* Engines that come are looked at, one by one. */
+static void who_comes_is_watched(void **state)
+{
+	struct law_watch_state w = { 0 };
+	struct law_engine engines[2] = { engine, engine };
+	struct law_estimate e[2] = { { .updates = 1 }, { .updates = 1 } };
+	uint64_t now_ns = START;
+
+	(void)state;
+	engines[1].active = false;
+	assert_true(law_watch(&w, engines, e, 2, now_ns));
+	assert_true(law_watch(&w, engines, e, 2, now_ns += 9 * LAW_S));
+	assert_false(law_watch(&w, engines, e, 2, now_ns += 2 * LAW_S));
+	engines[1].active = true;
+	assert_true(law_watch(&w, engines, e, 2, now_ns += LAW_S));
+	assert_true(law_watch(&w, engines, e, 2, now_ns += 9 * LAW_S));
+	assert_false(law_watch(&w, engines, e, 2, now_ns += 2 * LAW_S));
+	engines[0].active = false;
+	assert_false(law_watch(&w, engines, e, 2, now_ns += LAW_S));
+}
+
+/* Whose reuse times are not known may need what others have. */
+static void who_is_stalled_and_not_seen_makes_the_others_watched(void **state)
+{
+	struct law_watch_state w = { 0 };
+	struct law_estimate e = { .updates = 1 };
+	uint64_t now_ns = START;
+
+	(void)state;
+	law_watch(&w, &engine, &e, 1, now_ns);
+	assert_false(law_watch(&w, &engine, &e, 1, now_ns += 12 * LAW_S));
+	e.memory.refault_stall = LAW_ONE / 100;
+	assert_true(law_watch(&w, &engine, &e, 1, now_ns += 100 * LAW_MS));
+	e.memory.refault_stall = LAW_ONE / 1000;
+	assert_true(law_watch(&w, &engine, &e, 1, now_ns += 100 * LAW_MS));
+	assert_false(law_watch(&w, &engine, &e, 1, now_ns += 3 * LAW_S));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +635,13 @@ int main(void)
 		cmocka_unit_test(sampling_does_not_change_the_curve),
 		cmocka_unit_test(reuse_times_are_silent_where_they_see_half),
 		cmocka_unit_test(what_was_counted_before_is_not_counted),
+		cmocka_unit_test(who_has_what_he_needs_is_hardly_watched),
+		cmocka_unit_test(who_could_never_have_it_is_hardly_watched),
+		cmocka_unit_test(who_could_use_more_is_watched),
+		cmocka_unit_test(who_begins_to_need_more_is_watched_at_once),
+		cmocka_unit_test(a_look_does_not_see_less_than_there_is),
+		cmocka_unit_test(who_comes_is_watched),
+		cmocka_unit_test(who_is_stalled_and_not_seen_makes_the_others_watched),
 	};
 
 	return cmocka_run_group_tests_name("reuse", tests, NULL, NULL);

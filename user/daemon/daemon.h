@@ -146,6 +146,8 @@ struct daemon {
 	struct level_state host_level;
 	struct cost cost;
 
+	struct law_watch_state watch;
+	bool reuse_counting; /* the reuse sensor is on, and does not rest */
 	struct law_pace_state pace;
 	uint64_t timer_ns; /* the interval that the timer is set to */
 

@@ -241,6 +241,7 @@ json_t *facts_cost(const struct daemon *d)
 	set(o, "cpu_ppm", d->cost.cpu_ppm);
 	set(o, "rss_bytes", d->cost.rss_bytes);
 	set(o, "dropped_events", sensors_dropped(d->sensors));
+	json_object_set_new(o, "reuse_counting", json_boolean(d->reuse_counting));
 	return o;
 }
 

@@ -369,6 +369,15 @@ void policy_decide(struct law_state *state, const struct law_params *params,
 		   uint64_t now_ns, struct law_workspace *workspace,
 		   struct law_decision *ret_decision);
 
+struct law_watch_state {
+	uint64_t until_ns; /* reuse times are counted until then */
+	uint32_t active; /* engines, last time */
+};
+
+/* Whether reuse times should be counted from now on; after every tick. All zero at first. */
+bool law_watch(struct law_watch_state *state, const struct law_engine *engine,
+	       const struct law_estimate *estimate, uint32_t n, uint64_t now_ns);
+
 /* The pace of the loop: regular, at most when nothing happens, at least when a limit is near. */
 struct law_pace_bounds {
 	uint64_t least_ns, regular_ns, most_ns;

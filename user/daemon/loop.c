@@ -110,6 +110,19 @@ static void set_pace(struct daemon *d, bool urgent, uint64_t now_ns)
 		daemon_set_timer(d, pace_ns);
 }
 
+/* The sensor that costs reads most rests while nobody needs it; a kernel that will not have it back
+ * is asked again next time. */
+static void set_watch(struct daemon *d, uint64_t now_ns)
+{
+	bool watch = law_watch(&d->watch, d->law_engine, d->estimate, d->slots_used, now_ns);
+	int r = sensors_rest(d->sensors, SENSOR_REUSE, !watch);
+
+	d->reuse_counting = watch && r == 0;
+	if (r < 0 && r != -EOPNOTSUPP)
+		log_limited(LOG_LEVEL_WARN, "sensor=reuse event=rest_failed error=\"%s\", ignoring",
+			    strerror(-r));
+}
+
 void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 {
 	uint64_t now_ns = clock_now_ns();
@@ -129,6 +142,7 @@ void daemon_tick(struct daemon *d, uint32_t urgent_slot)
 	law = daemon_law_host(d);
 	record_inputs(d, &law, urgent_slot, now_ns);
 	law_tick(&law, urgent_slot, now_ns);
+	set_watch(d, now_ns);
 	record_decisions(d, &law);
 	act_all(d, now_ns);
 	publish_all(d, now_ns);

@@ -91,6 +91,11 @@ static uint64_t host_dropped(const struct daemon *d, uint64_t now_ns)
 	return sensors_dropped(d->sensors);
 }
 
+static uint64_t host_reuse_counting(const struct daemon *d, uint64_t now_ns)
+{
+	return d->reuse_counting;
+}
+
 static const struct {
 	const char *name, *type, *help;
 	enum scrape_unit unit;
@@ -121,6 +126,9 @@ static const struct {
 	{ "barostat_rss_bytes", GAUGE, "Resident memory of the daemon.", SCRAPE_BYTES, host_rss },
 	{ "barostat_dropped_events_total", COUNTER, "Lost from the BPF ring buffer.", SCRAPE_PLAIN,
 	  host_dropped },
+	{ "barostat_reuse_counting", GAUGE,
+	  "1 while reuse times are counted, 0 while that sensor rests or is off.", SCRAPE_PLAIN,
+	  host_reuse_counting },
 };
 
 static void put_label(struct scrape_text *t, const char *before, const char *name,

@@ -80,6 +80,14 @@ int sensors_add(struct sensors *s, uint32_t slot, int memory_dirfd, uint64_t cgr
 int sensors_remove(struct sensors *s, uint32_t slot);
 
 /*
+ * A sensor that rests costs the engines nothing and counts nothing: its counters, and what it is
+ * known to be (sensors_describe()), stay. Only SENSOR_REUSE can; -EOPNOTSUPP of another one, and of
+ * one that is off. When the kernel refuses to let it begin again it goes on resting. Tens of
+ * microseconds, or milliseconds with fentry.
+ */
+int sensors_rest(struct sensors *s, enum sensor_id id, bool rest);
+
+/*
  * Starts the walk over all engines (one system call sequence; does nothing when the walk is off).
  * After it sensors_read() of every slot is from the same instant.
  */

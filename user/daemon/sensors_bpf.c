@@ -306,6 +306,13 @@ int sensors_remove(struct sensors *s, uint32_t slot)
 	return engine_set_remove(s->engines, slot);
 }
 
+int sensors_rest(struct sensors *s, enum sensor_id id, bool rest)
+{
+	if (id >= SENSOR_COUNT || !s->private[id] || !modules[id]->rest)
+		return -EOPNOTSUPP;
+	return modules[id]->rest(s->private[id], rest);
+}
+
 int sensors_walk(struct sensors *s, int memory_root_dirfd)
 {
 	if (!s->private[SENSOR_WALK])

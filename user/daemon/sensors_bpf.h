@@ -50,6 +50,8 @@ struct sensor_module {
 	/* Optional: an engine comes to a slot, or leaves it. */
 	int (*add)(void *private, const struct sensor_target *target);
 	void (*remove)(void *private, uint32_t slot);
+	/* Optional: what sensors_rest() does. */
+	int (*rest)(void *private, bool rest);
 	/* Optional: what sensors_walk() does. */
 	int (*walk)(void *private, int memory_root_dirfd);
 };

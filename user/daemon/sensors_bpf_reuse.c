@@ -19,6 +19,8 @@ struct reuse {
 	struct reuse_bpf *bpf;
 	struct sensor_counters counters;
 	uint32_t sample_shift;
+	uint32_t slots_used;
+	bool resting;
 };
 
 static void reuse_close(void *private)
@@ -114,6 +116,32 @@ static void reuse_reset(void *private, uint32_t slot)
 	sensor_counters_sum(&r->counters, slot, &c);
 	sensor_counters_reset(&r->counters, slot);
 	live->generation = c.generation + 1;
+	r->slots_used = slot < r->slots_used ? r->slots_used : slot + 1;
+}
+
+static int reuse_rest(void *private, bool rest)
+{
+	struct reuse *r = private;
+	int err = 0;
+
+	if (rest == r->resting)
+		return 0;
+	if (rest) {
+		reuse_bpf__detach(r->bpf);
+	} else {
+		for (uint32_t slot = 0; slot < r->slots_used; slot++) {
+			struct reuse_counters *live = sensor_counters_at(&r->counters, slot);
+
+			if (live->clock > 0)
+				live->woken = live->clock;
+		}
+		err = reuse_bpf__attach(r->bpf);
+	}
+	if (err)
+		reuse_bpf__detach(r->bpf); /* half of it */
+	else
+		r->resting = rest;
+	return err;
 }
 
 const struct sensor_module sensor_reuse = {
@@ -124,4 +152,5 @@ const struct sensor_module sensor_reuse = {
 	.close = reuse_close,
 	.read = reuse_read,
 	.reset = reuse_reset,
+	.rest = reuse_rest,
 };

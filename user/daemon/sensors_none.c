@@ -58,6 +58,11 @@ int sensors_remove(struct sensors *s, uint32_t slot)
 	return slot < s->slots ? 0 : -EINVAL;
 }
 
+int sensors_rest(struct sensors *s, enum sensor_id id, bool rest)
+{
+	return -EOPNOTSUPP;
+}
+
 int sensors_walk(struct sensors *s, int memory_root_dirfd)
 {
 	return 0;

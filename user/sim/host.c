@@ -40,6 +40,7 @@ struct sim_host {
 	struct law_decision decision[SIM_ENGINES_MAX];
 	struct law_state *state;
 	struct law_workspace *workspace;
+	struct law_watch_state watch;
 	uint64_t stall_before[SIM_ENGINES_MAX];
 	const uint32_t *fixed; /* pages, instead of what the law says */
 	/* what the engines had done when the tick, and when measuring began */
@@ -271,6 +272,8 @@ static void decide_fixed(struct sim_host *h)
 
 static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
 {
+	bool watched;
+
 	for (uint32_t i = 0; i < h->n; i++) {
 		bool present = sim_engine_present(h->engine[i].spec, now_ns);
 
@@ -285,6 +288,9 @@ static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
 					&h->sample[i], h->state->engine[i].target_bytes,
 					START_NS + now_ns);
 	}
+	watched = law_watch(&h->watch, h->law_engine, h->estimate, h->n, START_NS + now_ns);
+	for (uint32_t i = 0; i < h->n; i++)
+		sim_cache_rest(&h->engine[i].cache, !watched);
 	if (h->fixed)
 		decide_fixed(h);
 	else

@@ -212,7 +212,10 @@ struct sim_cache {
 	uint64_t ghost_refaults, ghost_unknown;
 	uint64_t distance[DISTANCE_BINS];
 	uint64_t *accessed; /* [keys]: the clock then, << 1, and SIM_READ_IN since */
+	uint8_t *bin; /* [keys]: of its last reuse; 0: none */
 	uint64_t accesses; /* the clock */
+	uint64_t woken; /* the clock when the sensor began again to count */
+	bool rests; /* the sensor does */
 	uint64_t first_accesses, reused[REUSE_BINS], missed[REUSE_BINS];
 };
 
@@ -224,6 +227,8 @@ bool sim_cache_touch(struct sim_cache *c, uint32_t key);
 bool sim_cache_insert(struct sim_cache *c, uint32_t key);
 /* What the reuse sensor sees of an access. */
 void sim_cache_accessed(struct sim_cache *c, uint32_t key);
+/* The sensor rests, or goes on. */
+void sim_cache_rest(struct sim_cache *c, bool rest);
 /* What is read under this key from now on is another page, if the last has been evicted. */
 void sim_cache_forget(struct sim_cache *c, uint32_t key);
 /* Evicts the least recently used page; false when there is none. */
