@@ -28,7 +28,7 @@ counts() {
 	fresh_file "$dir/b" 128
 	start_daemon
 	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
-		skip "needs the reuse sensor"
+		skip "sensor reuse is off"
 	start_hog a a
 	start_hog b b
 	tell a loop "$dir/a"
