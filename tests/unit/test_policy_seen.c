@@ -104,6 +104,22 @@ static bool moves_when_memory_stayed(uint64_t stayed_ns, uint64_t turned_ago_ns)
 	return moves(h);
 }
 
+/* How long moves stay is in what they cost: who has turned round is not made to pay for that twice. */
+static void who_turned_round_is_not_reluctant_where_all_is_seen(void **state)
+{
+	struct host *h = host_with_a_need();
+
+	(void)state;
+	/* what would be lost is nine tenths of what would be gained */
+	reads(h, 1, HALF, LAW_ONE * 81 / 50);
+	h->state.engine[0].direction = -1;
+	h->state.engine[0].hysteresis_ppm = 4 * LAW_PPM;
+	assert_true(moves(h));
+	h = host_with_a_need();
+	reads(h, 1, HALF, 3 * LAW_ONE);
+	assert_false(moves(h));
+}
+
 /* A bucket is 2048 pages here, so reading it in takes 0.2 s, and it must be read in twice. */
 static void memory_that_never_stays_must_pay_for_its_way(void **state)
 {
@@ -244,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_way_is_gone_at_once),
 		cmocka_unit_test(it_is_not_where_a_donor_is_not_seen),
+		cmocka_unit_test(who_turned_round_is_not_reluctant_where_all_is_seen),
 		cmocka_unit_test(memory_that_never_stays_must_pay_for_its_way),
 		cmocka_unit_test(what_is_wanted_for_a_moment_is_not_followed),
 		cmocka_unit_test(a_gain_that_comes_too_late_is_none),

@@ -15,7 +15,7 @@
 #define CALM_BLIND_NS     (16 * LAW_S) /* the same without distances */
 #define MOVE_COST         (LAW_ONE / 2000) /* per bucket: what a move must earn at least */
 #define MOVE_FILLS        2 /* times what is moved is read in until it is back */
-#define MOVE_LATE_NS      (2 * LAW_S) /* until so much of what an engine wants is seen and has come */
+#define MOVE_LATE_NS      (7 * LAW_S / 4) /* until so much that is wanted is seen and is there */
 #define MOVE_LATE_BUCKETS (LAW_BUCKETS / 8)
 
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen)

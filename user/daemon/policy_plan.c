@@ -233,7 +233,8 @@ static void weigh(const struct plan *p, uint32_t index, const struct singles *si
 			continue;
 		}
 		gain = law_part(law_trusted_gain(p, r, k), law_in_time_32(stays_ns, k));
-		if (state->direction < 0)
+		/* where all is seen, how long moves stay is in the cost already */
+		if (state->direction < 0 && !p->estimate[r->engine].memory.reuse_known)
 			gain = law_part(gain, law_ratio_32(8 * LAW_PPM, 7 * LAW_PPM + hm));
 		if (gain <= cost) {
 			refused = r->gain[k];
