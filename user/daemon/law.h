@@ -133,9 +133,10 @@ struct law_reuse {
 	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
 	uint64_t first;
 	uint64_t work_ns;
-	/* sampled accesses since memory is as large as this, and they are counted for `short_bin` */
+	/* so many sampled accesses in a row the engine has had no less than this */
 	uint64_t held_accesses, held_pages;
-	/* in this many pages every reuse of a time in `short_bin` missed, `short_age_ns` ago */
+	/* in so many pages every access with a reuse time of `short_bin` missed, `short_age_ns` ago;
+	 * 0: nothing is known to be too little */
 	uint64_t short_pages, short_age_ns;
 	uint32_t short_bin;
 };

@@ -82,8 +82,8 @@ int sensors_remove(struct sensors *s, uint32_t slot);
 /*
  * A sensor that rests costs the engines nothing and counts nothing: its counters, and what it is
  * known to be (sensors_describe()), stay. Only SENSOR_REUSE can; -EOPNOTSUPP of another one, and of
- * one that is off. When the kernel refuses to let it begin again it goes on resting. Tens of
- * microseconds, or milliseconds with fentry.
+ * one that is off. When the kernel refuses to let it begin again it goes on resting. Takes
+ * 0.1 to 0.2 ms (tracepoint rung).
  */
 int sensors_rest(struct sensors *s, enum sensor_id id, bool rest);
 
