@@ -58,25 +58,28 @@ static uint32_t uniform_1000(uint64_t *rng, uint32_t *cursor)
 	return below(rng, 1000);
 }
 
+static uint32_t next_of(uint32_t *cursor, uint32_t pages)
+{
+	*cursor = *cursor + 1 >= pages ? 0 : *cursor + 1;
+	return *cursor;
+}
+
 static uint32_t loop_6000(uint64_t *rng, uint32_t *cursor)
 {
 	(void)rng;
-	*cursor = *cursor + 1 == 6000 ? 0 : *cursor + 1;
-	return *cursor;
+	return next_of(cursor, 6000);
 }
 
 static uint32_t loop_5700(uint64_t *rng, uint32_t *cursor)
 {
 	(void)rng;
-	*cursor = *cursor + 1 >= 5700 ? 0 : *cursor + 1;
-	return *cursor;
+	return next_of(cursor, 5700);
 }
 
 static uint32_t loop_30000(uint64_t *rng, uint32_t *cursor)
 {
 	(void)rng;
-	*cursor = *cursor + 1 == 30000 ? 0 : *cursor + 1;
-	return *cursor;
+	return next_of(cursor, 30000);
 }
 
 /* Three quarters to 500 pages, the rest to 8000 others. */
