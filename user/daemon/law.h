@@ -141,6 +141,17 @@ struct law_reuse {
 	uint32_t short_bin;
 };
 
+/* Its set, the memory that what it reads again takes, and whether it comes and goes; see
+ * law_phases.c. */
+struct law_phases {
+	uint64_t age_ns; /* observed for so long, up to where means forget as fast as they learn */
+	uint64_t set_mean; /* buckets, with 12 fractional bits */
+	uint64_t since_ns, period_ns; /* since it last became large, and EWMA of the times between */
+	uint32_t cost[LAW_BUCKETS + 1]; /* [b]: law_cost() with b buckets, mean */
+	bool large; /* larger than in the mean */
+	uint8_t spare[3];
+};
+
 /*
  * What the estimate remembers between samples, private to the law. Fractions are in 1/2^20
  * (LAW_ONE of law_math.h).
@@ -196,6 +207,7 @@ struct law_memory {
 	/* refaults that they should have seen by now, and all that there were; with 4 fractional bits */
 	uint64_t claim_expected_4, claim_seen_4;
 	struct law_reuse reuse;
+	struct law_phases phases;
 };
 
 /*

@@ -326,7 +326,8 @@ static uint64_t work_in(const struct law_memory *m, uint64_t window_ns, uint64_t
 	return law_part(law_part(task_ns, (LAW_ONE - stall) << 12), busy << 12);
 }
 
-static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_sample *is)
+static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_params *params,
+		       const struct law_sample *is)
 {
 	struct law_memory *m = &e->memory;
 	uint64_t stall = law_min(law_fraction(m->fold_cure_ns, f->window_ns), LAW_ONE);
@@ -335,10 +336,13 @@ static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_
 	m->reuse_known = law_reuse_speaks(is);
 	if (!m->reuse_known)
 		return false;
-	if (!known)
+	if (!known) {
 		law_reuse_start(e, is);
-	else if (law_reuse_fold(e, is, f->window_ns, work_in(m, f->window_ns, stall, m->kappa_now)))
+	} else if (law_reuse_fold(e, is, f->window_ns,
+				  work_in(m, f->window_ns, stall, m->kappa_now))) {
 		law_reuse_curve(e, is, f->base);
+		law_phases_fold(e, params->gamma_ppm, f->window_ns);
+	}
 	return true;
 }
 
@@ -362,7 +366,7 @@ static void file_fold(struct fold *f, struct law_estimate *e, const struct law_p
 {
 	struct law_memory *m = &e->memory;
 	bool distances = (is->valid & LAW_VALID_DISTANCES) != 0;
-	bool reuse = reuse_fold(f, e, is);
+	bool reuse = reuse_fold(f, e, params, is);
 
 	f->work_ns = law_max(work_in(m, f->window_ns, m->refault_stall, m->kappa), 1);
 	if (distances && (!m->distances_known || reuse))

@@ -142,6 +142,15 @@ uint64_t law_reuse_needs(const struct law_estimate *e);
 /* Draws the whole curve of an engine that stands at `base_pages`. */
 void law_reuse_curve(struct law_estimate *e, const struct law_sample *sample, uint64_t base_pages);
 
+/* -- phases, where reuse times are known; see law_phases.c -- */
+
+/* After law_reuse_curve(): what its sizes cost now becomes part of what they cost in the mean. */
+void law_phases_fold(struct law_estimate *e, uint32_t gamma_ppm, uint64_t window_ns);
+/* Whether what it needs comes and goes faster than memory should follow. */
+bool law_phases_short(const struct law_estimate *e);
+/* law_cost() of having so many pages, in the mean of its phases. */
+uint64_t law_phases_cost(const struct law_estimate *e, uint64_t pages);
+
 /* -- policy -- */
 
 #define LAW_RELUCTANCE_MAX   4 /* times the hysteresis, of who has turned round again and again */

@@ -77,6 +77,7 @@ static void gather(struct law_reuse *r, const struct law_sample *was, const stru
 void law_reuse_start(struct law_estimate *e, const struct law_sample *is)
 {
 	memset(&e->memory.reuse, 0, sizeof(e->memory.reuse));
+	memset(&e->memory.phases, 0, sizeof(e->memory.phases));
 	law_copy_reuse(&e->last, is);
 }
 

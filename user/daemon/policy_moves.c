@@ -46,7 +46,8 @@ uint64_t law_stays_ns(const struct plan *p, uint32_t i)
 	const struct law_engine_state *s = &p->state->engine[i];
 	uint64_t stays = UINT64_MAX;
 
-	if (!p->estimate[i].memory.reuse_known)
+	/* what is judged by all its phases is not moved for one of them */
+	if (!p->estimate[i].memory.reuse_known || law_phases_short(&p->estimate[i]))
 		return stays;
 	if (s->stayed_ns > 0)
 		stays = law_max(s->stayed_ns, law_less(p->now_ns, s->turned_ns));

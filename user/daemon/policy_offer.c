@@ -19,15 +19,27 @@ uint64_t law_stall_of(const struct law_estimate *est)
 	return (est->memory.outside * est->memory.kappa) >> LAW_ONE_SHIFT;
 }
 
-/* What it costs to be stalled so much, and what works little of its time has little to lose by; what
- * exceeds a stall target outranks what does not. */
+/* What works little of its time has little to lose, and what exceeds a stall target outranks what
+ * does not. */
+static uint64_t ranked(const struct plan *p, uint32_t i, uint64_t cost)
+{
+	uint64_t over;
+
+	cost = law_min(cost, LITTLE_TO_LOSE * p->estimate[i].memory.kappa);
+	over = law_less(cost, p->w->engine[i].allowed);
+	return cost - over + TARGET_RANK * over;
+}
+
+/* What it costs to be stalled so much. */
 static uint64_t cost_of(const struct plan *p, uint32_t i, uint64_t stall)
 {
-	uint64_t most = LITTLE_TO_LOSE * p->estimate[i].memory.kappa;
-	uint64_t cost = law_min(law_cost(stall, p->params->gamma_ppm), most);
-	uint64_t over = law_less(cost, p->w->engine[i].allowed);
+	return ranked(p, i, law_cost(stall, p->params->gamma_ppm));
+}
 
-	return cost - over + TARGET_RANK * over;
+/* What it costs to have so many pages, where short phases are judged together. */
+static uint64_t mean_cost_of(const struct plan *p, uint32_t i, uint64_t pages)
+{
+	return ranked(p, i, law_phases_cost(&p->estimate[i], pages));
 }
 
 bool law_above_target(const struct plan *p, uint32_t i)
@@ -70,15 +82,20 @@ static uint64_t reluctance_10(const struct plan *p, uint32_t i)
 /* -- donors -- */
 
 /*
- * Stall per work that giving one bucket, below `at` pages, would begin. A set that is seen may be a
- * little larger than it looks, for its pages are sampled: where a miss costs a hundred hits, a few
- * per cent of it too little are most of its work.
+ * A set that is seen may be a little larger than it looks, for its pages are sampled: where a miss
+ * costs a hundred hits, a few per cent of it too little are most of its work. In buckets.
  */
+static uint64_t seen_margin(const struct law_workspace *w, uint64_t at)
+{
+	return 1 + at / w->bucket / MARGIN_SEEN_PART;
+}
+
+/* Stall per work that giving one bucket, below `at` pages, would begin. */
 static uint64_t loss_below(const struct law_workspace *w, const struct law_estimate *est,
 			   uint64_t at)
 {
 	uint64_t size = at / w->bucket, part = at % w->bucket;
-	uint64_t margin = est->memory.reuse_known ? 1 + size / MARGIN_SEEN_PART : 0;
+	uint64_t margin = est->memory.reuse_known ? seen_margin(w, at) : 0;
 	uint64_t index = law_less(size, margin);
 	uint64_t upper = law_max(curve_at(est, index), est->memory.boundary);
 	uint64_t lower =
@@ -100,21 +117,35 @@ static bool may_donate(const struct law_workspace *w, const struct plan_engine *
 	       e->target > donor_floor(w, e);
 }
 
-void law_donor_price(const struct plan *p, struct plan_donor *d)
+/* What has been weighed so that it exceeds the loss by as much as that may be an error. */
+static uint64_t reluctantly(const struct plan *p, uint32_t i, uint64_t cost)
+{
+	return p->w->engine[i].worth * reluctance_10(p, i) / 16 * cost / 64;
+}
+
+static void price_by_phases(const struct plan *p, struct plan_donor *d)
 {
 	const struct law_workspace *w = p->w;
-	const struct plan_engine *e = &w->engine[d->engine];
-	const struct law_estimate *est = &p->estimate[d->engine];
-	uint64_t reluctance = reluctance_10(p, d->engine);
-	uint64_t stall = law_stall_of(est);
-	uint64_t before = cost_of(p, d->engine, stall);
-	uint64_t spare = law_less(e->target, donor_floor(w, e));
-	uint64_t at = e->target, slices = spare / w->bucket, lost;
+	uint64_t target = w->engine[d->engine].target;
+	uint64_t all = law_less(target, seen_margin(w, target) * w->bucket);
+	uint64_t before = mean_cost_of(p, d->engine, all);
 
-	d->closed = !may_donate(w, e);
-	d->slices = (uint32_t)law_min(slices, LAW_BUCKETS);
-	d->rest = slices <= LAW_BUCKETS ? spare % w->bucket : 0;
-	d->loss[0] = 0;
+	for (uint32_t k = 1; k <= d->slices + 1; k++) {
+		uint64_t gone = k > d->slices ? d->slices * w->bucket + d->rest : k * w->bucket;
+		uint64_t after = mean_cost_of(p, d->engine, law_less(all, gone));
+
+		d->loss[k] = reluctantly(p, d->engine, law_less(after, before));
+		d->loss[k] = law_max(d->loss[k], d->loss[k - 1]);
+	}
+}
+
+static void price_by_stall(const struct plan *p, struct plan_donor *d)
+{
+	const struct law_workspace *w = p->w;
+	const struct law_estimate *est = &p->estimate[d->engine];
+	uint64_t stall = law_stall_of(est), before = cost_of(p, d->engine, stall), lost;
+	uint64_t at = w->engine[d->engine].target;
+
 	for (uint32_t k = 1; k <= d->slices + 1; k++) {
 		lost = loss_below(w, est, at);
 		if (k > d->slices)
@@ -123,18 +154,53 @@ void law_donor_price(const struct plan *p, struct plan_donor *d)
 			d->loss[k] = d->loss[k - 1];
 		} else {
 			stall += lost;
-			d->loss[k] = e->worth * reluctance / 16 *
-				     (cost_of(p, d->engine, stall) - before) / 64;
+			d->loss[k] =
+			    reluctantly(p, d->engine, cost_of(p, d->engine, stall) - before);
 			d->loss[k] = law_max(d->loss[k], d->loss[k - 1]);
 		}
 		at -= law_min(at, w->bucket);
 	}
 }
 
+void law_donor_price(const struct plan *p, struct plan_donor *d)
+{
+	const struct law_workspace *w = p->w;
+	const struct plan_engine *e = &w->engine[d->engine];
+	uint64_t spare = law_less(e->target, donor_floor(w, e)), slices = spare / w->bucket;
+
+	d->closed = !may_donate(w, e);
+	d->slices = (uint32_t)law_min(slices, LAW_BUCKETS);
+	d->rest = slices <= LAW_BUCKETS ? spare % w->bucket : 0;
+	d->loss[0] = 0;
+	if (law_phases_short(&p->estimate[d->engine]))
+		price_by_phases(p, d);
+	else
+		price_by_stall(p, d);
+}
+
 /* Cheapest first; among equals the one with more to give. */
 static bool cheaper(uint64_t score_a, uint64_t spare_a, uint64_t score_b, uint64_t spare_b)
 {
 	return score_a != score_b ? score_a < score_b : spare_a > spare_b;
+}
+
+/* What its next bucket costs, for the order of donors. */
+static uint64_t donor_score(const struct plan *p, uint32_t i)
+{
+	const struct law_workspace *w = p->w;
+	const struct plan_engine *e = &w->engine[i];
+	const struct law_estimate *est = &p->estimate[i];
+	uint64_t stall = LAW_ONE + law_stall_of(est), s = rank_of(p, i) * e->worth, all;
+
+	if (law_phases_short(est)) {
+		all = law_less(e->target, seen_margin(w, e->target) * w->bucket);
+		return s * law_less(law_phases_cost(est, law_less(all, w->bucket)),
+				    law_phases_cost(est, all));
+	}
+	s *= loss_below(w, est, e->target);
+	if (s == 0)
+		return 0;
+	return (law_min(s, UINT64_MAX >> 12) << 12) / ((stall * stall) >> (2 * LAW_ONE_SHIFT - 12));
 }
 
 void law_choose_donors(const struct plan *p, uint32_t except)
@@ -145,18 +211,12 @@ void law_choose_donors(const struct plan *p, uint32_t except)
 	w->donors = 0;
 	for (uint32_t i = 0; i < w->n; i++) {
 		const struct plan_engine *e = &w->engine[i];
-		const struct law_estimate *est = &p->estimate[i];
-		uint64_t stall, s, left;
+		uint64_t s, left;
 		uint32_t k;
 
 		if (!may_donate(w, e) || i == except)
 			continue;
-		s = rank_of(p, i) * e->worth * loss_below(w, est, e->target);
-		if (s > 0) {
-			stall = LAW_ONE + law_stall_of(est);
-			s = (law_min(s, UINT64_MAX >> 12) << 12) /
-			    ((stall * stall) >> (2 * LAW_ONE_SHIFT - 12));
-		}
+		s = donor_score(p, i);
 		left = e->target - donor_floor(w, e);
 		k = w->donors;
 		if (k == LAW_DONORS_MAX && !cheaper(s, left, score[k - 1], spare[k - 1]))
@@ -227,7 +287,9 @@ static void receiver_price(const struct plan *p, struct plan_receiver *r)
 	const struct plan_engine *e = &w->engine[r->engine];
 	const struct law_estimate *est = &p->estimate[r->engine];
 	uint64_t stall = law_stall_of(est), cured = 0;
-	uint64_t before = cost_of(p, r->engine, stall);
+	bool phases = law_phases_short(est);
+	uint64_t before =
+	    phases ? mean_cost_of(p, r->engine, e->target) : cost_of(p, r->engine, stall);
 	uint64_t index = e->target / w->bucket, part = e->target % w->bucket;
 	uint64_t room = (e->hi - e->target + w->bucket - 1) / w->bucket;
 
@@ -237,10 +299,13 @@ static void receiver_price(const struct plan *p, struct plan_receiver *r)
 	for (uint32_t k = 1; k <= r->reach; k++) {
 		uint64_t more = between(curve_at(est, index + k - 1), curve_at(est, index + k),
 					part, w->bucket);
+		uint64_t after;
 
 		cured += (more * est->memory.kappa) >> LAW_ONE_SHIFT;
 		r->cured[k] = law_min(cured, stall);
-		r->gain[k] = e->worth * (before - cost_of(p, r->engine, stall - r->cured[k]));
+		after = phases ? mean_cost_of(p, r->engine, e->target + k * w->bucket)
+			       : cost_of(p, r->engine, stall - r->cured[k]);
+		r->gain[k] = e->worth * law_less(before, after);
 		r->gain[k] = law_max(r->gain[k], r->gain[k - 1]);
 	}
 }
