@@ -15,7 +15,7 @@
 #define MIB     (1024ull * 1024)
 #define CEILING (1024 * MIB)
 #define BUCKET  (CEILING / LAW_BUCKETS)
-#define N_MAX   4
+#define N_MAX   32
 #define ALL     ((1u << 9) - 1)
 
 /* A host whose engines keep doing the same thing: thrash at a distance, stream, idle, hold a heap.

@@ -4,16 +4,17 @@
 
 #define HALF (LAW_BUCKETS / 2)
 
-/* Two engines, each with its whole curve seen and half the host; neither wants anything. */
-static struct host *host_that_sees(void)
+/* Engines, each with its whole curve seen and its part of the host; none wants anything. */
+static struct host *host_that_sees_many(uint32_t n)
 {
-	struct host *h = host_new(2);
+	struct host *h = host_new(n);
+	uint64_t part = LAW_BUCKETS / n * BUCKET;
 
-	for (uint32_t i = 0; i < 2; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		struct law_memory *m = &h->estimate[i].memory;
 
-		h->state.engine[i].target_bytes = HALF * BUCKET;
-		h->sample[i].usage_bytes = h->sample[i].file_bytes = HALF * BUCKET;
+		h->state.engine[i].target_bytes = part;
+		h->sample[i].usage_bytes = h->sample[i].file_bytes = part;
 		m->reuse_known = m->distances_known = true;
 		m->kappa = m->duty = LAW_ONE;
 		m->duty_age_ns = 60 * LAW_S;
@@ -22,6 +23,11 @@ static struct host *host_that_sees(void)
 		h->estimate[i].updated_ns = h->now_ns;
 	}
 	return h;
+}
+
+static struct host *host_that_sees(void)
+{
+	return host_that_sees_many(2);
 }
 
 /* Engine i reads a set of so many buckets evenly; without any of it, it would stall so long per time
@@ -200,6 +206,84 @@ static void the_time_between_surges_is_learnt(void **state)
 	host_free(h);
 }
 
+/* Its set comes and goes; in the mean it costs a half to have none of so many buckets, and nothing
+ * to have them all. */
+static void comes_and_goes(struct host *h, uint32_t i, uint32_t buckets)
+{
+	struct law_phases *ph = &h->estimate[i].memory.phases;
+
+	h->estimate[i].bucket_bytes = BUCKET;
+	ph->period_ns = 6 * LAW_S;
+	ph->since_ns = LAW_S;
+	for (uint32_t b = 0; b <= LAW_BUCKETS; b++)
+		ph->cost[b] = b < buckets ? (uint32_t)(LAW_ONE / 2 / buckets * (buckets - b)) : 0;
+}
+
+/* What the second keeps, in buckets, where the first has a small need. */
+static uint64_t keeps(uint32_t needs_now, uint32_t needs_in_the_mean)
+{
+	struct host *h = host_that_sees();
+	uint64_t has;
+
+	reads(h, 0, HALF * 3 / 2, LAW_ONE / 2);
+	reads(h, 1, needs_now, 60 * LAW_ONE);
+	if (needs_in_the_mean > 0)
+		comes_and_goes(h, 1, needs_in_the_mean);
+	decide(h);
+	has = target(h, 1) / BUCKET;
+	host_free(h);
+	return has;
+}
+
+/* What it does not need now it will need again before it could have it back. */
+static void who_comes_and_goes_keeps_what_it_needs_in_the_mean(void **state)
+{
+	assert_true(keeps(HALF / 4, 0) < HALF);
+	assert_int_equal(keeps(HALF / 4, HALF), HALF);
+	assert_in_range(keeps(HALF / 4, HALF * 3 / 4), HALF * 3 / 4, HALF * 7 / 8);
+	/* and where this phase is hopeless, what it needs in the other */
+	assert_true(keeps(LAW_BUCKETS - 1, 0) != HALF);
+	assert_int_equal(keeps(LAW_BUCKETS - 1, HALF), HALF);
+}
+
+static void who_comes_and_goes_is_given_what_it_needs_in_the_mean(void **state)
+{
+	struct host *h = host_with_a_need();
+
+	(void)state;
+	comes_and_goes(h, 0, HALF);
+	assert_false(moves(h));
+	h = host_with_a_need();
+	comes_and_goes(h, 0, HALF + 4);
+	/* that will be of use to it for longer than its phases last */
+	h->state.engine[0].direction = 1;
+	h->state.engine[0].stayed_ns = h->state.engine[0].period_ns = 3 * LAW_S;
+	h->state.engine[0].turned_ns = h->state.engine[0].surge_ns = h->now_ns;
+	decide(h);
+	assert_in_range(target(h, 0), (HALF + 1) * BUCKET, (HALF + 4) * BUCKET);
+	host_free(h);
+}
+
+/* Many who need nothing just now do not keep one from being looked at that needs nothing at all. */
+static void the_cheapest_donors_are_the_cheapest_in_the_mean(void **state)
+{
+	struct host *h = host_that_sees_many(LAW_DONORS_MAX + 2);
+	uint32_t last = h->n - 1;
+
+	(void)state;
+	h->params.reserve_bytes = LAW_BUCKETS % h->n * BUCKET;
+	reads(h, 0, 8, LAW_ONE / 4);
+	for (uint32_t i = 1; i < last; i++) {
+		reads(h, i, 1, LAW_ONE);
+		comes_and_goes(h, i, 8);
+	}
+	reads(h, last, 4, LAW_ONE / 64);
+	decide(h);
+	assert_true(target(h, 0) > h->sample[0].usage_bytes);
+	assert_int_equal(h->decision[0].peer, last);
+	host_free(h);
+}
+
 /* Each would be best served with all; the first has it. Returns who has most afterwards. */
 static uint32_t keeps_it_beside(uint64_t duty)
 {
@@ -266,6 +350,9 @@ int main(void)
 		cmocka_unit_test(a_gain_that_comes_too_late_is_none),
 		cmocka_unit_test(a_set_may_be_a_little_larger_than_it_looks),
 		cmocka_unit_test(the_time_between_surges_is_learnt),
+		cmocka_unit_test(who_comes_and_goes_keeps_what_it_needs_in_the_mean),
+		cmocka_unit_test(who_comes_and_goes_is_given_what_it_needs_in_the_mean),
+		cmocka_unit_test(the_cheapest_donors_are_the_cheapest_in_the_mean),
 		cmocka_unit_test(who_sleeps_half_its_time_counts_for_two_while_it_is_awake),
 		cmocka_unit_test(who_hardly_works_has_little_to_lose),
 		cmocka_unit_test(what_is_being_filled_is_not_idle),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The curve drawn from reuse times, against what an LRU of each size does with the same reads. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -482,6 +483,8 @@ static void what_was_counted_before_is_not_counted(void **state)
 
 	(void)state;
 	begin(&b, 2048);
+	run(&b, uniform_4000, 5 * LAW_S);
+	assert_int_not_equal(b.e.memory.phases.age_ns, 0);
 	b.s.valid = ALL & ~(uint32_t)LAW_VALID_REUSE;
 	run(&b, uniform_4000, 20 * LAW_S);
 	assert_false(b.e.memory.reuse_known);
@@ -492,8 +495,117 @@ static void what_was_counted_before_is_not_counted(void **state)
 	}
 	assert_true(b.e.memory.reuse_known);
 	assert_int_equal(b.e.memory.reuse.first, 0);
+	assert_int_equal(b.e.memory.phases.age_ns, 0);
 	for (int i = 0; i < REUSE_BINS; i++)
 		assert_int_equal(b.e.memory.reuse.times[i], 0);
+	end(&b);
+}
+
+/* -- phases -- */
+
+static void alternate(struct bench *b, uint64_t each_ns, uint64_t ns)
+{
+	for (uint64_t t = 0; t < ns; t += 2 * each_ns) {
+		run(b, uniform_1000, each_ns);
+		run(b, uniform_4000, each_ns);
+	}
+}
+
+/* One that no memory holds is as large as all there is. */
+static void a_set_beyond_the_ceiling_is_large(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2500);
+	for (int i = 0; i < 8; i++) {
+		run(&b, uniform_1000, 3 * LAW_S);
+		run(&b, loop_30000, 3 * LAW_S);
+	}
+	assert_true(law_phases_short(&b.e));
+	assert_in_range(b.e.memory.phases.set_mean >> 12, LAW_BUCKETS * 2 / 5, LAW_BUCKETS * 3 / 4);
+	end(&b);
+}
+
+/* In the small set's memory, between the two, and with all it ever needs. */
+static void a_set_that_comes_and_goes_is_seen_at_any_size(void **state)
+{
+	static const uint32_t sizes[] = { 1100, 2500, 4500 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct bench b;
+
+		begin(&b, sizes[i]);
+		alternate(&b, 3 * LAW_S, 12 * LAW_S);
+		assert_true(law_phases_short(&b.e));
+		alternate(&b, 3 * LAW_S, 24 * LAW_S);
+		assert_true(law_phases_short(&b.e));
+		assert_in_range(b.e.memory.phases.period_ns, 5 * LAW_S, 7 * LAW_S);
+		end(&b);
+	}
+}
+
+static void a_set_that_stays_is_no_phase(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2500);
+	alternate(&b, 20 * LAW_S, 160 * LAW_S);
+	assert_false(law_phases_short(&b.e));
+	assert_in_range(b.e.memory.phases.period_ns, 35 * LAW_S, 45 * LAW_S);
+	end(&b);
+	/* nor is what chance makes of one */
+	begin(&b, 2500);
+	run(&b, hot_and_cold, 60 * LAW_S);
+	assert_false(law_phases_short(&b.e));
+	end(&b);
+	/* nor is a load that comes and goes, though its stalls do */
+	begin(&b, 2500);
+	for (int i = 0; i < 12; i++) {
+		b.think_ns = i % 2 ? 0 : 10 * LAW_MS;
+		run(&b, uniform_4000, 3 * LAW_S);
+	}
+	assert_false(law_phases_short(&b.e));
+	end(&b);
+}
+
+static void phases_that_have_ended_are_over(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2500);
+	alternate(&b, 3 * LAW_S, 24 * LAW_S);
+	assert_true(law_phases_short(&b.e));
+	run(&b, uniform_1000, 14 * LAW_S);
+	assert_false(law_phases_short(&b.e));
+	end(&b);
+}
+
+static double mean_cost(const struct bench *b, uint32_t pages)
+{
+	return (double)law_phases_cost(&b->e, pages) / (double)LAW_ONE;
+}
+
+/* The mean of what each phase costs: a miss takes 15 times what a hit takes. */
+static void sizes_cost_what_they_do_in_the_mean_of_phases(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 1500);
+	alternate(&b, 3 * LAW_S, 48 * LAW_S);
+	assert_true(fabs(mean_cost(&b, 0) - 15. / 16) < .06);
+	/* the small set costs nothing, three quarters of the large one missed 15 * 3/4 */
+	assert_true(fabs(mean_cost(&b, 1152) - (11.25 / 12.25) / 2) < .12);
+	/* the first round of a phase, of pages read last before the other, looks larger than it is */
+	assert_true(mean_cost(&b, 4480) < .25);
+	/* between two buckets, and beyond the last */
+	assert_true(mean_cost(&b, 448) < mean_cost(&b, 384));
+	assert_true(mean_cost(&b, 448) > mean_cost(&b, 512));
+	assert_true(mean_cost(&b, UINT32_MAX) < .25);
 	end(&b);
 }
 
@@ -638,6 +750,11 @@ int main(void)
 		cmocka_unit_test(sampling_does_not_change_the_curve),
 		cmocka_unit_test(reuse_times_are_silent_where_they_see_half),
 		cmocka_unit_test(what_was_counted_before_is_not_counted),
+		cmocka_unit_test(a_set_that_comes_and_goes_is_seen_at_any_size),
+		cmocka_unit_test(a_set_beyond_the_ceiling_is_large),
+		cmocka_unit_test(a_set_that_stays_is_no_phase),
+		cmocka_unit_test(phases_that_have_ended_are_over),
+		cmocka_unit_test(sizes_cost_what_they_do_in_the_mean_of_phases),
 		cmocka_unit_test(who_has_what_he_needs_is_hardly_watched),
 		cmocka_unit_test(who_could_never_have_it_is_hardly_watched),
 		cmocka_unit_test(who_could_use_more_is_watched),
