@@ -23,6 +23,7 @@
 #include "user/daemon/law_tick.h"
 #include "user/daemon/level.h"
 #include "user/daemon/limits.h"
+#include "user/daemon/look.h"
 
 struct actuator;
 struct page_writer;
@@ -78,8 +79,8 @@ struct engine {
 	struct cg_limits wanted; /* what act last asked for */
 	struct cg_limits actual; /* what the kernel held when last read */
 	uint64_t verify_due_ns; /* next reading of the limits */
-	uint64_t files_due_ns, moved_ns, strained_ns, pressure_ns; /* see sample.c */
-	bool quiet; /* it has hardly worked between the last two looks at its CPU time */
+	uint64_t moved_ns, strained_ns, pressure_ns; /* see sample.c */
+	struct look look;
 
 	/* PSI trigger descriptor, -1 when none */
 	int psi_fd;

@@ -260,7 +260,8 @@ static int activate(struct daemon *d, struct engine *e, bool created, uint64_t n
 	memset(&e->window_memory, 0, sizeof(e->window_memory));
 	memset(&e->window_io, 0, sizeof(e->window_io));
 	e->verify_due_ns = now_ns + NS_PER_S;
-	e->files_due_ns = e->moved_ns = e->strained_ns = e->pressure_ns = 0;
+	e->look = (struct look){ 0 };
+	e->moved_ns = e->strained_ns = e->pressure_ns = 0;
 	tell_page(d, e);
 	log_info("engine=%s event=active cgroup=%s id=%llu mode=%s created=%d", e->name,
 		 e->conf->cgroup, (unsigned long long)cg_node_id(node), mode_word(e),

@@ -18,11 +18,9 @@
 
 #define CACHE_LINE_BYTES  64
 #define FRESH_PER_ROUND   64
-#define FILES_IDLE_NS     NS_PER_S /* how often the files of an idle engine are looked at */
 #define PRESSURE_IDLE_NS  (5 * NS_PER_S) /* the same of PSI, when nothing moved since */
 #define PRESSURE_LEAST_NS (20 * NS_PER_MS) /* reading PSI more often than 5 ms destroys it */
 #define STRAIN_LASTS_NS   (500 * NS_PER_MS) /* a wait is counted when it begins, or when it ends */
-#define QUIET_PART        100 /* of the time at work, or less: asleep */
 
 static void from_walk(const struct sensor_reading *r, struct engine *e, struct law_sample *s)
 {
@@ -214,7 +212,7 @@ static int read_files(struct engine *e, struct law_sample *s, const struct strai
 		}
 	}
 	if (cg_node_cpu(e->node, &cpu) == 0) {
-		e->quiet = cpu.all_ns - s->cpu_ns < (now_ns - s->cpu_at_ns) / QUIET_PART;
+		look_at_cpu(&e->look, cpu.all_ns - s->cpu_ns, now_ns - s->cpu_at_ns);
 		s->cpu_ns = cpu.all_ns;
 		s->cpu_system_ns = cpu.system_ns;
 		s->cpu_at_ns = now_ns;
@@ -233,7 +231,8 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	uint64_t usage = s->usage_bytes, pgfault = s->pgfault;
 	struct strain before = strain_of(s);
 	struct sensor_reading *reading = &d->reading[e->slot];
-	bool walked, known, moved, asleep;
+	struct look_news news;
+	bool walked;
 	int r;
 
 	if (sensors_read(d->sensors, e->slot, reading) == 0) {
@@ -245,12 +244,16 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 	if (reading->walk_valid & WALK_USAGE)
 		s->usage_bytes = reading->usage_bytes;
 	walked = reading->walk_valid & WALK_VMSTAT;
-	known = walked && events_known(reading);
 	note_strain(e, &before, s, now_ns);
 	/* An engine whose memory did nothing since the last sample has no news in its files. */
-	moved = now_ns - e->strained_ns < STRAIN_LASTS_NS || s->usage_bytes != usage ||
-		s->pgfault != pgfault;
-	if (moved)
+	news = (struct look_news){
+		.known = walked && events_known(reading),
+		.moved = now_ns - e->strained_ns < STRAIN_LASTS_NS || s->usage_bytes != usage ||
+			 s->pgfault != pgfault,
+		.reads = (reading->moved & (1u << SENSOR_REUSE)) != 0,
+		.busy_ppm = d->estimate[e->slot].busy_ppm,
+	};
+	if (news.moved)
 		e->moved_ns = now_ns;
 	/* Between walks a reading carries the last walk's usage: an early tick wants it now. */
 	if (early || !(reading->walk_valid & WALK_USAGE)) {
@@ -260,10 +263,8 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 		s->usage_bytes = usage;
 		s->valid |= LAW_VALID_USAGE;
 	}
-	/* It has just fallen asleep: what it holds waits until that is known. */
-	asleep = e->quiet && d->estimate[e->slot].busy_ppm > PPM / QUIET_PART;
-	if (fresh && (!known || now_ns >= e->files_due_ns || moved || asleep)) {
-		e->files_due_ns = now_ns + FILES_IDLE_NS;
+	if (look_due(&e->look, &news, now_ns) && fresh) {
+		look_done(&e->look, now_ns);
 		r = read_files(e, s, &before, walked, events_known(reading), now_ns);
 		if (r < 0)
 			return r;
