@@ -122,6 +122,7 @@ enum baro_reason {
 	BARO_REASON_TARGET = 16, /* received: stalled more than its stall target allows */
 	BARO_REASON_ASK = 17, /* asked to give back what it declared reclaimable */
 	BARO_REASON_TRIAL = 18, /* gave, or got, a little to see whether it is still needed */
+	BARO_REASON_PHASES = 19, /* wants, but its need comes and goes too fast to be followed */
 };
 
 /* -- the file; offsets are fixed for ever, later versions only use what is reserved -- */

@@ -149,7 +149,8 @@ static void check_bounds(const struct host *h, const struct law_state *before)
 static bool stands(enum law_reason reason)
 {
 	return reason == LAW_REASON_NONE || reason == LAW_REASON_FILLING ||
-	       reason == LAW_REASON_HYSTERESIS || reason == LAW_REASON_NOISE;
+	       reason == LAW_REASON_HYSTERESIS || reason == LAW_REASON_NOISE ||
+	       reason == LAW_REASON_PHASES;
 }
 
 /* A receiver's donor gave, and a donor's receiver took; nobody did both. */

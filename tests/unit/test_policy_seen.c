@@ -252,7 +252,11 @@ static void who_comes_and_goes_is_given_what_it_needs_in_the_mean(void **state)
 
 	(void)state;
 	comes_and_goes(h, 0, HALF);
-	assert_false(moves(h));
+	decide(h);
+	assert_int_equal(target(h, 0), HALF * BUCKET);
+	assert_int_equal(h->decision[0].reason, LAW_REASON_PHASES);
+	assert_int_equal(h->decision[1].reason, LAW_REASON_NONE);
+	host_free(h);
 	h = host_with_a_need();
 	comes_and_goes(h, 0, HALF + 4);
 	/* that will be of use to it for longer than its phases last */

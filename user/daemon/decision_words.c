@@ -128,6 +128,9 @@ static const char *why_it_stays(enum law_reason reason)
 		return "minima and memory that cannot be reclaimed exceed the ceiling";
 	case LAW_REASON_ASK:
 		return "it is asked to give back what it declared it could";
+	case LAW_REASON_PHASES:
+		return "its need comes and goes too fast to be followed, and this serves its "
+		       "phases best in the mean";
 	case LAW_REASON_POLICY:
 		return "that is its share";
 	default:

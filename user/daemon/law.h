@@ -269,6 +269,8 @@ enum law_reason {
 	LAW_REASON_TARGET, /* received: it is stalled more than its stall target allows */
 	LAW_REASON_ASK, /* asked to give back what it declared reclaimable; its target stays */
 	LAW_REASON_TRIAL, /* gave, or got, a little to see whether it is still needed */
+	LAW_REASON_PHASES, /* wants, but its need comes and goes too fast to be followed, and what
+			      it has is worth most in the mean */
 	LAW_REASON_COUNT
 };
 

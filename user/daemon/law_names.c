@@ -31,6 +31,7 @@ static const char *const reasons[LAW_REASON_COUNT] = {
 	[LAW_REASON_TARGET] = "target",
 	[LAW_REASON_ASK] = "ask",
 	[LAW_REASON_TRIAL] = "trial",
+	[LAW_REASON_PHASES] = "phases",
 };
 
 const char *policy_name(enum law_policy policy)

@@ -346,6 +346,10 @@ void law_choose_receivers(const struct plan *p)
 			w->receivers++;
 	}
 	for (uint32_t r = 0; r < w->receivers; r++) {
+		struct plan_engine *e = &w->engine[w->receiver[r].engine];
+
+		if (e->moved == 0 && law_phases_short(&p->estimate[w->receiver[r].engine]))
+			e->reason = LAW_REASON_PHASES;
 		w->receiver[r].done = false;
 		receiver_price(p, &w->receiver[r]);
 	}

@@ -39,6 +39,7 @@ static const char *const reason_names[] = {
 	[BARO_REASON_TARGET] = "target",
 	[BARO_REASON_ASK] = "ask",
 	[BARO_REASON_TRIAL] = "trial",
+	[BARO_REASON_PHASES] = "phases",
 };
 
 static const char *const rung_names[] = {
