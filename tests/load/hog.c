@@ -9,6 +9,7 @@
  *	lock FILE	map FILE and lock it in memory			-> "lock BYTES"
  *	cache FILE	read FILE through to fill the page cache	-> "cache BYTES"
  *	loop FILE	keep reading random pages of FILE (mmap) until "stop"; -> "loop"
+ *	read FILE	the same, by read()				-> "read"
  *	stop		-> "stop READS"
  *	quit
  *
@@ -123,7 +124,37 @@ static void cache(const char *path)
 		close(fd);
 }
 
+static uint64_t random_page(uint64_t *seed, uint64_t bytes)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed % (bytes / PAGE) * PAGE;
+}
+
+static bool goes_on(void)
+{
+	return __atomic_load_n(&looping, __ATOMIC_RELAXED);
+}
+
 static void *read_randomly(void *arg)
+{
+	uint64_t seed = 88172645463325252ull;
+	char page[PAGE];
+	struct stat st;
+	int fd = open(arg, O_RDONLY);
+
+	if (fd < 0)
+		return NULL;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	while (fstat(fd, &st) == 0 && goes_on() &&
+	       pread(fd, page, PAGE, (off_t)random_page(&seed, (uint64_t)st.st_size)) > 0)
+		__atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
+	close(fd);
+	return NULL;
+}
+
+static void *touch_randomly(void *arg)
 {
 	const char *path = arg;
 	uint64_t seed = 88172645463325252ull;
@@ -138,11 +169,8 @@ static void *read_randomly(void *arg)
 	if (p == MAP_FAILED)
 		return NULL;
 	madvise((void *)p, (size_t)st.st_size, MADV_RANDOM);
-	while (__atomic_load_n(&looping, __ATOMIC_RELAXED)) {
-		seed ^= seed << 13;
-		seed ^= seed >> 7;
-		seed ^= seed << 17;
-		(void)p[seed % ((uint64_t)st.st_size / PAGE) * PAGE];
+	while (goes_on()) {
+		(void)p[random_page(&seed, (uint64_t)st.st_size)];
 		__atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
 	}
 	munmap((void *)p, (size_t)st.st_size);
@@ -170,8 +198,13 @@ int main(void)
 		} else if (sscanf(line, "loop %3999s", path) == 1 && !looping) {
 			looping = true;
 			reads = 0;
-			pthread_create(&reader, NULL, read_randomly, path);
+			pthread_create(&reader, NULL, touch_randomly, path);
 			puts("loop");
+		} else if (sscanf(line, "read %3999s", path) == 1 && !looping) {
+			looping = true;
+			reads = 0;
+			pthread_create(&reader, NULL, read_randomly, path);
+			puts("read");
 		} else if (!strcmp(line, "stop\n") && looping) {
 			__atomic_store_n(&looping, false, __ATOMIC_RELAXED);
 			pthread_join(reader, NULL);
