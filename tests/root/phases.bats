@@ -24,15 +24,15 @@ changes_to() {
 # Where reading the large set in takes longer than its phase, no need of it is seen: not in a guest.
 @test "who needs much for three seconds in six keeps what it needs in the others, and is told why" {
 	local i
-	write_config "ceiling = 192M" "interval = 100ms" <<-CONF
+	write_config "ceiling = 64M" "interval = 100ms" <<-CONF
 		[engine changing]
-		min = 4M
+		min = 1M
 		[engine steady]
-		min = 4M
+		min = 1M
 	CONF
-	fresh_file "$dir/small" 40
-	fresh_file "$dir/large" 140
-	fresh_file "$dir/steady" 120
+	fresh_file "$dir/small" 13
+	fresh_file "$dir/large" 46
+	fresh_file "$dir/steady" 38
 	start_daemon
 	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
 		skip "sensor reuse is off"
@@ -53,6 +53,6 @@ changes_to() {
 	cli explain steady
 	[[ " $(reasons changing) " == *" phases "* ]]
 	cli explain changing | tr -s ' \n' ' ' | grep -q 'comes and goes too fast to be followed'
-	[ "$(engine changing .target_bytes)" -ge $((40 << 20)) ]
-	[ "$(engine steady .target_bytes)" -ge $((120 << 20)) ]
+	[ "$(engine changing .target_bytes)" -ge $((13 << 20)) ]
+	[ "$(engine steady .target_bytes)" -ge $((38 << 20)) ]
 }

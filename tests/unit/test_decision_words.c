@@ -81,6 +81,10 @@ static void a_move_is_told_with_what_it_was_decided_by(void **state)
 	h = decision(LAW_REASON_NOISE, 20 * MIB, 20 * MIB);
 	has(decision_words(&h, &when, NULL, buf, sizeof(buf)),
 	    "at 20M: too few samples speak for a move; 77M in use, stalled 12.5 % of the time");
+	h = decision(LAW_REASON_NONE, 20 * MIB, 20 * MIB);
+	has(decision_words(&h, &when, NULL, buf, sizeof(buf)), "no move would end more stalls");
+	h.stall_ppm = 9999;
+	has(decision_words(&h, &when, NULL, buf, sizeof(buf)), "nothing stalls enough");
 	h = decision(LAW_REASON_PHASES, 20 * MIB, 20 * MIB);
 	has(decision_words(&h, &when, NULL, buf, sizeof(buf)), "comes and goes too fast");
 }

@@ -7,6 +7,8 @@
 #include "user/common/cleanup.h"
 #include "user/common/units.h"
 
+#define STALLED_PPM 10000 /* of the time: somebody will ask why nothing is done about it */
+
 /* A decision's numbers as they are said. */
 struct said {
 	char before[16], after[16], moved[16], usage[16], fixed[16];
@@ -113,9 +115,9 @@ static int move_words(const struct history_decision *h, const struct said *s, co
 	}
 }
 
-static const char *why_it_stays(enum law_reason reason)
+static const char *why_it_stays(const struct history_decision *h)
 {
-	switch (reason) {
+	switch (h->reason) {
 	case LAW_REASON_FILLING:
 		return "it has not yet used what it was given";
 	case LAW_REASON_HYSTERESIS:
@@ -134,7 +136,9 @@ static const char *why_it_stays(enum law_reason reason)
 	case LAW_REASON_POLICY:
 		return "that is its share";
 	default:
-		return "nothing stalls enough to be worth moving memory for";
+		return h->stall_ppm < STALLED_PPM
+			   ? "nothing stalls enough to be worth moving memory for"
+			   : "no move would end more stalls than it would begin";
 	}
 }
 
@@ -171,7 +175,7 @@ char *decision_words(const struct history_decision *h, const struct decision_whe
 		len = move_words(h, &s, when->moved, peer, buf, size);
 	else
 		len = snprintf(buf, size, "%s at %s: %s; %s in use, stalled %.1f %% of the time",
-			       when->stayed, s.after, why_it_stays(h->reason), s.usage, s.stall);
+			       when->stayed, s.after, why_it_stays(h), s.usage, s.stall);
 	if (len > 0 && (size_t)len < size)
 		add_grounds(h, buf + len, size - (size_t)len);
 	return buf;

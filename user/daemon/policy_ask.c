@@ -94,6 +94,11 @@ static uint64_t askable(const struct plan *p, uint32_t i, uint64_t need)
 	return most >= w->bucket ? most : 0;
 }
 
+static bool lacks(const struct plan_engine *e)
+{
+	return e->moved == 0 && (e->reason == LAW_REASON_NONE || e->reason == LAW_REASON_PHASES);
+}
+
 /*
  * The pages that would help most now: for a cache that is full, and that the planner gave nothing
  * though it would pay, because nobody has enough that may be taken.
@@ -107,8 +112,7 @@ static uint64_t needed(const struct plan *p, uint32_t *ret_receiver)
 		const struct plan_receiver *r = &w->receiver[k];
 		uint64_t gain = r->gain[r->reach];
 
-		if (w->engine[r->engine].moved != 0 ||
-		    w->engine[r->engine].reason != LAW_REASON_NONE || gain <= best ||
+		if (!lacks(&w->engine[r->engine]) || gain <= best ||
 		    law_stall_of(&p->estimate[r->engine]) < ASK_STALL_MIN)
 			continue;
 		best = gain;

@@ -17,7 +17,6 @@
 #define ROUNDS_MAX     6
 #define GATE_Z         3 /* standard errors of the number of samples */
 #define GATE_WINDOW_NS (4 * LAW_S)
-#define WISH_PART      100 /* of its work to be gained: less is no wish that somebody asks about */
 
 /*
  * What remains of a gain once the noise is taken off: 1 - z / sqrt(samples that speak for it),
@@ -178,7 +177,7 @@ static void note_refusal(struct plan_engine *e, uint64_t gain, uint64_t trusted,
 		return;
 	if (trusted == 0)
 		e->reason = LAW_REASON_NOISE;
-	else if (trusted > loss - loss / 5 || trusted > e->worth * LAW_ONE / WISH_PART)
+	else if (trusted > loss - loss / 5)
 		e->reason = LAW_REASON_HYSTERESIS;
 }
 
