@@ -395,6 +395,7 @@ static void anon_fold(struct fold *f, struct law_estimate *e, const struct law_p
 	uint64_t limit_bucket = bucket_of(e, limit_bytes);
 	uint64_t jump;
 
+	m->reuse_known = false;
 	m->anon_step_bytes = law_max(m->anon_step_bytes, first);
 	e->base_bytes = law_max(usage, limit_bytes);
 	f->base_bucket = bucket_of(e, e->base_bytes);

@@ -18,14 +18,14 @@
 static bool needs_watching(const struct law_estimate *est)
 {
 	const struct law_memory *m = &est->memory;
-	uint64_t told = ((uint64_t)m->outside * m->kappa) >> LAW_ONE_SHIFT;
 	uint64_t cure = (law_less(m->outside, m->far) * m->kappa) >> LAW_ONE_SHIFT;
 
 	if (m->refault_stall < WATCH_STALL)
 		return false;
 	if (!m->reuse_known)
 		return true;
-	return cure > WATCH_CURE || law_stall_per_work(m->refault_stall) > WATCH_ERROR * told;
+	return cure > WATCH_CURE ||
+	       law_stall_per_work(m->refault_stall) > WATCH_ERROR * law_stall_of(est);
 }
 
 bool law_watch(struct law_watch_state *state, const struct law_engine *engine,
