@@ -73,42 +73,87 @@ static void who_falls_asleep_is_looked_at_until_that_is_known(void **state)
 	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 10);
 }
 
-/* Who only reads what is there shows by reading no more that there may be news: for three ticks,
- * whose CPU time begins when the reads end. */
+static bool looks(struct look *l, const struct look_news *news, uint64_t *now_ns, uint64_t tick_ns)
+{
+	bool due = look_due(l, news, *now_ns += tick_ns);
+
+	if (due)
+		look_done(l, *now_ns);
+	return due;
+}
+
+/* Reads for two seconds, and has then been looked at. */
+static void reads_on(struct look *l, struct look_news *news, uint64_t *now_ns)
+{
+	news->reads = true;
+	for (int i = 0; i < 20; i++)
+		looks(l, news, now_ns, TICK_NS);
+	look_done(l, *now_ns);
+	news->reads = false;
+}
+
+/* Who only reads what is there shows by reading no more that there may be news: three looks, whose
+ * CPU time begins when the reads end, however far apart ticks are. */
 static void who_reads_no_more_is_looked_at(void **state)
 {
+	(void)state;
+	for (uint64_t tick_ns = TICK_NS; tick_ns <= 4 * TICK_NS; tick_ns *= 2) {
+		struct look l = { 0 };
+		struct look_news news = { .known = true, .counted = true, .busy_ppm = 900000 };
+		uint64_t now_ns = START;
+
+		reads_on(&l, &news, &now_ns);
+		for (int i = 0; i < 3; i++)
+			assert_true(looks(&l, &news, &now_ns, tick_ns));
+		assert_false(looks(&l, &news, &now_ns, tick_ns));
+	}
+}
+
+static void who_pauses_is_not(void **state)
+{
 	struct look l = { 0 };
-	struct look_news news = { .known = true, .reads = true, .busy_ppm = 900000 };
+	struct look_news news = { .known = true, .counted = true, .busy_ppm = 900000 };
+	uint64_t now_ns = START;
+	unsigned int n = 0;
+
+	(void)state;
+	reads_on(&l, &news, &now_ns);
+	assert_true(looks(&l, &news, &now_ns, TICK_NS));
+	news.reads = true;
+	assert_false(looks(&l, &news, &now_ns, TICK_NS));
+	/* nor who reads in one tick of four */
+	for (int i = 0; i < 400; i++) {
+		news.reads = i % 4 == 0;
+		n += looks(&l, &news, &now_ns, TICK_NS);
+	}
+	assert_in_range(n, 38, 42);
+}
+
+/* A sensor that rests is no engine that sleeps. */
+static void who_is_not_counted_has_not_stopped(void **state)
+{
+	struct look l = { 0 };
+	struct look_news news = { .known = true, .counted = true, .busy_ppm = 900000 };
 	uint64_t now_ns = START;
 
 	(void)state;
-	look_done(&l, now_ns);
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 5), 6);
-	news.reads = false;
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 1);
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 10);
-	/* it goes on after a pause */
-	news.reads = true;
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 5), 6);
-	news.reads = false;
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 1);
-	news.reads = true;
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 10);
+	reads_on(&l, &news, &now_ns);
+	news.counted = false;
+	assert_false(looks(&l, &news, &now_ns, TICK_NS));
+	news.counted = true;
+	assert_false(looks(&l, &news, &now_ns, TICK_NS));
 }
 
 /* Who reads a little now and then holds nothing that another look would free. */
 static void who_hardly_worked_may_stop_reading(void **state)
 {
 	struct look l = { 0 };
-	struct look_news news = { .known = true, .reads = true, .busy_ppm = 100000 };
+	struct look_news news = { .known = true, .counted = true, .busy_ppm = 100000 };
 	uint64_t now_ns = START;
 
 	(void)state;
-	look_done(&l, now_ns);
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 5), 6);
-	news.reads = false;
-	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 5);
+	reads_on(&l, &news, &now_ns);
+	assert_false(looks(&l, &news, &now_ns, TICK_NS));
 }
 
 int main(void)
@@ -118,6 +163,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_known_or_moves_is_looked_at),
 		cmocka_unit_test(who_falls_asleep_is_looked_at_until_that_is_known),
 		cmocka_unit_test(who_reads_no_more_is_looked_at),
+		cmocka_unit_test(who_pauses_is_not),
+		cmocka_unit_test(who_is_not_counted_has_not_stopped),
 		cmocka_unit_test(who_hardly_worked_may_stop_reading),
 	};
 

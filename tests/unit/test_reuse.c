@@ -138,6 +138,7 @@ static void sample(struct bench *b)
 	b->s.ghost_refaults = b->cache.ghost_refaults;
 	memcpy(b->s.distance, b->cache.distance, sizeof(b->s.distance));
 	b->s.first_accesses = b->cache.first_accesses;
+	b->s.reuse_rests = b->cache.rests;
 	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
 	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));
 	estimate_update(&b->e, &params, &engine, &b->s, b->pages * LAW_PAGE_BYTES, b->now_ns);
@@ -393,6 +394,48 @@ static void a_smaller_set_is_seen_within_a_second(void **state)
 	end(&b);
 }
 
+/* Ten reads in each interval: what one of them says is little, what a minute says is all there is. */
+static void who_reads_slowly_is_seen_too(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2048);
+	b.think_ns = 10 * LAW_MS;
+	run(&b, uniform_4000, 240 * LAW_S);
+	assert_false(b.e.streaming);
+	assert_true(b.e.memory.hull > 0);
+	assert_true(fabs(predicted(&b.e, 2048) / predicted(&b.e, 0) - .5) < .15);
+	end(&b);
+}
+
+/* The work between reads is work: a burst of them each second is no more than as many, evenly. */
+static void who_reads_in_bursts_works_in_between(void **state)
+{
+	double stall[2];
+
+	(void)state;
+	for (int even = 0; even < 2; even++) {
+		struct bench b;
+
+		begin(&b, 2048);
+		for (int tick = 0; tick < 1200; tick++) {
+			uint64_t until_ns = b.now_ns + TICK_NS;
+
+			for (int i = 0; i < (even ? 20 : tick % 10 ? 0 : 200); i++)
+				access(&b, uniform_4000(&b.rng, &b.cursor));
+			b.s.cpu_ns += law_less(until_ns, b.now_ns);
+			b.now_ns = law_max(until_ns, b.now_ns);
+			sample(&b);
+		}
+		stall[even] = predicted(&b.e, 0);
+		end(&b);
+	}
+	assert_true(stall[1] > .01);
+	assert_true(stall[0] < 1.5 * stall[1]);
+	assert_true(stall[0] > stall[1] / 1.5);
+}
+
 static void an_idle_engine_forgets_nothing(void **state)
 {
 	struct bench b;
@@ -537,7 +580,7 @@ static void a_set_that_comes_and_goes_is_seen_at_any_size(void **state)
 		struct bench b;
 
 		begin(&b, sizes[i]);
-		alternate(&b, 3 * LAW_S, 12 * LAW_S);
+		alternate(&b, 3 * LAW_S, 18 * LAW_S);
 		assert_true(law_phases_short(&b.e));
 		alternate(&b, 3 * LAW_S, 24 * LAW_S);
 		assert_true(law_phases_short(&b.e));
@@ -571,6 +614,43 @@ static void a_set_that_stays_is_no_phase(void **state)
 	end(&b);
 }
 
+/* Nor is one that has only grown. */
+static void a_set_that_grows_once_is_no_phase(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2500);
+	run(&b, uniform_1000, 8 * LAW_S);
+	run(&b, uniform_4000, 5 * LAW_S);
+	assert_false(law_phases_short(&b.e));
+	end(&b);
+}
+
+/* The time in which nothing is read, or counted, is a part of the period, too. */
+static void long_phases_of_few_reads_are_long(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2500);
+	for (int i = 0; i < 320; i++) {
+		run(&b, i / 40 % 2 ? uniform_4000 : uniform_1000, 100 * LAW_MS);
+		for (int t = 0; t < 9; t++) {
+			b.now_ns += TICK_NS;
+			sample(&b);
+		}
+	}
+	assert_in_range(b.e.memory.phases.period_ns, 60 * LAW_S, 100 * LAW_S);
+	end(&b);
+	begin(&b, 4500);
+	b.may_rest = true;
+	alternate(&b, 30 * LAW_S, 240 * LAW_S);
+	assert_true(b.watched < b.ticks / 2);
+	assert_false(law_phases_short(&b.e));
+	end(&b);
+}
+
 static void phases_that_have_ended_are_over(void **state)
 {
 	struct bench b;
@@ -580,6 +660,15 @@ static void phases_that_have_ended_are_over(void **state)
 	alternate(&b, 3 * LAW_S, 24 * LAW_S);
 	assert_true(law_phases_short(&b.e));
 	run(&b, uniform_1000, 14 * LAW_S);
+	assert_false(law_phases_short(&b.e));
+	end(&b);
+	/* also for who has slept since */
+	begin(&b, 2500);
+	alternate(&b, 3 * LAW_S, 24 * LAW_S);
+	for (int t = 0; t < 14; t++) {
+		b.now_ns += LAW_S;
+		sample(&b);
+	}
 	assert_false(law_phases_short(&b.e));
 	end(&b);
 }
@@ -746,6 +835,8 @@ int main(void)
 		cmocka_unit_test(more_than_is_needed_is_idle),
 		cmocka_unit_test(who_hits_is_no_stream),
 		cmocka_unit_test(a_smaller_set_is_seen_within_a_second),
+		cmocka_unit_test(who_reads_slowly_is_seen_too),
+		cmocka_unit_test(who_reads_in_bursts_works_in_between),
 		cmocka_unit_test(an_idle_engine_forgets_nothing),
 		cmocka_unit_test(sampling_does_not_change_the_curve),
 		cmocka_unit_test(reuse_times_are_silent_where_they_see_half),
@@ -753,6 +844,8 @@ int main(void)
 		cmocka_unit_test(a_set_that_comes_and_goes_is_seen_at_any_size),
 		cmocka_unit_test(a_set_beyond_the_ceiling_is_large),
 		cmocka_unit_test(a_set_that_stays_is_no_phase),
+		cmocka_unit_test(a_set_that_grows_once_is_no_phase),
+		cmocka_unit_test(long_phases_of_few_reads_are_long),
 		cmocka_unit_test(phases_that_have_ended_are_over),
 		cmocka_unit_test(sizes_cost_what_they_do_in_the_mean_of_phases),
 		cmocka_unit_test(who_has_what_he_needs_is_hardly_watched),

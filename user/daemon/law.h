@@ -79,7 +79,7 @@ struct law_demand {
 struct law_sample {
 	uint32_t valid; /* enum law_valid */
 	uint32_t ghost_sample_shift, reuse_sample_shift;
-	uint32_t spare;
+	uint32_t reuse_rests; /* not 0: reuse times have not been counted since the sample before */
 	uint64_t usage_bytes;
 	uint64_t anon_bytes, file_bytes, shmem_bytes, kernel_bytes, dirty_bytes;
 	uint64_t file_mapped_bytes; /* includes mapped shmem */
@@ -133,6 +133,7 @@ struct law_reuse {
 	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
 	uint64_t first;
 	uint64_t work_ns;
+	uint64_t new_ns, new_work_ns; /* the time since the last fold in which they were counted */
 	/* so many sampled accesses in a row the engine has had no less than this */
 	uint64_t held_accesses, held_pages;
 	/* in so many pages every access with a reuse time of `short_bin` missed, `short_age_ns` ago;
@@ -144,12 +145,13 @@ struct law_reuse {
 /* Its set, the memory that what it reads again takes, and whether it comes and goes; see
  * law_phases.c. */
 struct law_phases {
-	uint64_t age_ns; /* observed for so long, up to where means forget as fast as they learn */
+	uint64_t age_ns; /* counted for so long, up to where means forget as fast as they learn */
 	uint64_t set_mean; /* buckets, with 12 fractional bits */
 	uint64_t since_ns, period_ns; /* since it last became large, and EWMA of the times between */
 	uint32_t cost[LAW_BUCKETS + 1]; /* [b]: law_cost() with b buckets, mean */
 	bool large; /* larger than in the mean */
-	uint8_t spare[3];
+	bool risen; /* it has become large before: since_ns is a part of a period */
+	uint8_t spare[2];
 };
 
 /*

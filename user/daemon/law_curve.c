@@ -336,12 +336,14 @@ static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_
 	m->reuse_known = law_reuse_speaks(is);
 	if (!m->reuse_known)
 		return false;
+	law_phases_pass(&m->phases, f->window_ns);
 	if (!known) {
 		law_reuse_start(e, is);
 	} else if (law_reuse_fold(e, is, f->window_ns,
 				  work_in(m, f->window_ns, stall, m->kappa_now))) {
 		law_reuse_curve(e, is, f->base);
-		law_phases_fold(e, params->gamma_ppm, f->window_ns);
+		law_phases_fold(e, params->gamma_ppm, m->reuse.new_ns);
+		m->reuse.new_ns = m->reuse.new_work_ns = 0;
 	}
 	return true;
 }

@@ -32,21 +32,26 @@ static uint32_t set_of(const struct law_estimate *e)
 	return all == 0 ? 0 : b;
 }
 
-static void period_update(struct law_phases *ph, uint32_t set, uint64_t window_ns, uint64_t alpha)
+static void period_update(struct law_phases *ph, uint32_t set, uint64_t alpha)
 {
 	uint64_t size = (uint64_t)set << SET_SHIFT;
 	bool large = size > ph->set_mean + (ph->large ? 0 : (uint64_t)SET_LARGE << SET_SHIFT);
 
 	ph->set_mean = law_ewma(ph->set_mean, size, alpha);
-	ph->since_ns = law_min(ph->since_ns + window_ns, 1000 * LAW_S);
-	if (large && !ph->large) {
+	if (large && !ph->large && ph->age_ns >= PHASES_SEEN_NS) {
 		if (ph->period_ns > 0)
 			ph->period_ns = (ph->period_ns + ph->since_ns) / 2;
-		else if (ph->age_ns >= PHASES_SEEN_NS)
-			ph->period_ns = ph->since_ns;
+		else if (ph->risen)
+			ph->period_ns = law_max(ph->since_ns, 1);
+		ph->risen = true;
 		ph->since_ns = 0;
 	}
 	ph->large = large;
+}
+
+void law_phases_pass(struct law_phases *ph, uint64_t window_ns)
+{
+	ph->since_ns = law_min(ph->since_ns + window_ns, 1000 * LAW_S);
 }
 
 void law_phases_fold(struct law_estimate *e, uint32_t gamma_ppm, uint64_t window_ns)
@@ -55,10 +60,11 @@ void law_phases_fold(struct law_estimate *e, uint32_t gamma_ppm, uint64_t window
 	uint64_t alpha = law_alpha(window_ns, ph->age_ns);
 	uint64_t stall = e->memory.far;
 
-	period_update(ph, set_of(e), window_ns, alpha);
+	period_update(ph, set_of(e), alpha);
 	ph->age_ns = law_min(ph->age_ns + window_ns, TAU_PHASES_NS);
 	for (uint32_t b = LAW_BUCKETS + 1; b-- > 0;) {
-		uint64_t cost = law_cost((stall * e->memory.kappa) >> LAW_ONE_SHIFT, gamma_ppm);
+		uint64_t busy = (stall * e->memory.kappa) >> LAW_ONE_SHIFT;
+		uint64_t cost = law_cost_of(&e->memory, busy, gamma_ppm);
 
 		ph->cost[b] = (uint32_t)law_ewma(ph->cost[b], law_min(cost, UINT32_MAX), alpha);
 		stall += b > 0 ? e->curve[b - 1] : 0;

@@ -21,6 +21,8 @@
 #define SIZE_SHIFT      16 /* of sizes, in sampled pages */
 #define SIZE_CAP        (1ull << 34) /* pages; no machine is larger */
 #define ACCESSES_FEW    16 /* from which no curve is drawn */
+#define ACCESSES_FOLD   64 /* are taken together */
+#define NEW_MAX_NS      (1000 * LAW_S)
 #define ACCESSES_ENOUGH 1000 /* after so many the last ones count for half */
 
 #define SHORT_PASSES 2 /* over its pages: in the first it reads in what the second would find */
@@ -107,18 +109,28 @@ static void hold(struct law_estimate *e, uint64_t accesses, uint64_t window_ns)
 		r->short_pages = 0;
 }
 
+/*
+ * Folds wait for accesses, not for time: of a slow reader there are few in each interval, and of a
+ * mean of a few nothing is drawn. The work in between counts, reads or none, but not that of a time
+ * in which nothing was counted.
+ */
 bool law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uint64_t window_ns,
 		    uint64_t work_ns)
 {
-	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40);
-	/* how much of what is known comes from this fold: who reads little forgets slowly */
-	uint64_t alpha = law_min(law_alpha(window_ns, TAU_REUSE_NS),
-				 (accesses << 16) / (accesses + ACCESSES_ENOUGH));
+	struct law_reuse *r = &e->memory.reuse;
+	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40), alpha;
 
-	if (alpha == 0) /* nothing was read: most engines of a large host, most of the time */
+	if (is->reuse_rests)
 		return false;
-	hold(e, accesses, window_ns);
-	gather(&e->memory.reuse, &e->last, is, work_ns, alpha);
+	r->new_ns = law_min(r->new_ns + window_ns, NEW_MAX_NS);
+	r->new_work_ns = law_min(r->new_work_ns + law_min(work_ns, 1ull << 50), 1ull << 50);
+	if (accesses < ACCESSES_FOLD)
+		return false;
+	/* how much of what is known comes from this fold: who reads little forgets slowly */
+	alpha = law_min(law_alpha(r->new_ns, TAU_REUSE_NS),
+			(accesses << 16) / (accesses + ACCESSES_ENOUGH));
+	hold(e, accesses, r->new_ns);
+	gather(r, &e->last, is, r->new_work_ns, alpha);
 	law_copy_reuse(&e->last, is);
 	return true;
 }

@@ -172,7 +172,7 @@ static uint64_t take_idle(const struct plan *p, uint64_t pages, uint32_t to)
 	for (uint32_t i = 0; i < w->n; i++) {
 		uint64_t part = i == to ? 0 : law_part(idle_of(p, i), ratio);
 
-		part = law_flow(p, i, to, part);
+		part = law_min(law_flow(p, i, to, part), pages - got);
 		if (part == 0)
 			continue;
 		law_flowed(p, i, to, part);

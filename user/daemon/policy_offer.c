@@ -9,7 +9,6 @@
 #define HYSTERESIS_10      256 /* gain must exceed 1.25 x loss, in 1/1024 */
 #define HYSTERESIS_SEEN_10 60 /* 1.06 where the loss is seen and not remembered */
 #define MARGIN_SEEN_PART   32 /* of its size, and a bucket */
-#define LITTLE_TO_LOSE     4 /* times the part of its time that it works */
 #define TARGET_RANK        64 /* stall above a target counts so many times */
 
 uint64_t law_stall_of(const struct law_estimate *est)
@@ -19,21 +18,17 @@ uint64_t law_stall_of(const struct law_estimate *est)
 	return (est->memory.outside * est->memory.kappa) >> LAW_ONE_SHIFT;
 }
 
-/* What works little of its time has little to lose, and what exceeds a stall target outranks what
- * does not. */
+/* What exceeds a stall target outranks what does not. */
 static uint64_t ranked(const struct plan *p, uint32_t i, uint64_t cost)
 {
-	uint64_t over;
+	uint64_t over = law_less(cost, p->w->engine[i].allowed);
 
-	cost = law_min(cost, LITTLE_TO_LOSE * p->estimate[i].memory.kappa);
-	over = law_less(cost, p->w->engine[i].allowed);
 	return cost - over + TARGET_RANK * over;
 }
 
-/* What it costs to be stalled so much. */
 static uint64_t cost_of(const struct plan *p, uint32_t i, uint64_t stall)
 {
-	return ranked(p, i, law_cost(stall, p->params->gamma_ppm));
+	return ranked(p, i, law_cost_of(&p->estimate[i].memory, stall, p->params->gamma_ppm));
 }
 
 /* What it costs to have so many pages, where short phases are judged together. */
@@ -190,14 +185,15 @@ static uint64_t donor_score(const struct plan *p, uint32_t i)
 	const struct law_workspace *w = p->w;
 	const struct plan_engine *e = &w->engine[i];
 	const struct law_estimate *est = &p->estimate[i];
-	uint64_t stall = LAW_ONE + law_stall_of(est), s = rank_of(p, i) * e->worth, all;
+	uint64_t stall = LAW_ONE + law_stall_of(est), s;
 
 	if (law_phases_short(est)) {
-		all = law_less(e->target, seen_margin(w, e->target) * w->bucket);
-		return s * law_less(law_phases_cost(est, law_less(all, w->bucket)),
-				    law_phases_cost(est, all));
+		uint64_t all = law_less(e->target, seen_margin(w, e->target) * w->bucket);
+
+		return e->worth * law_less(mean_cost_of(p, i, law_less(all, w->bucket)),
+					   mean_cost_of(p, i, all));
 	}
-	s *= loss_below(w, est, e->target);
+	s = rank_of(p, i) * e->worth * loss_below(w, est, e->target);
 	if (s == 0)
 		return 0;
 	return (law_min(s, UINT64_MAX >> 12) << 12) / ((stall * stall) >> (2 * LAW_ONE_SHIFT - 12));

@@ -239,6 +239,7 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 		if (reading->moved & (1u << SENSOR_WALK))
 			from_walk(reading, e, s);
 		from_counters(reading, s);
+		s->reuse_rests = !d->reuse_counting;
 	}
 	/* an early tick may have found another usage in the meantime */
 	if (reading->walk_valid & WALK_USAGE)
@@ -250,6 +251,7 @@ static int sample_engine(struct daemon *d, struct engine *e, bool fresh, bool ea
 		.known = walked && events_known(reading),
 		.moved = now_ns - e->strained_ns < STRAIN_LASTS_NS || s->usage_bytes != usage ||
 			 s->pgfault != pgfault,
+		.counted = d->reuse_counting,
 		.reads = (reading->moved & (1u << SENSOR_REUSE)) != 0,
 		.busy_ppm = d->estimate[e->slot].busy_ppm,
 	};

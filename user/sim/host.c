@@ -251,6 +251,7 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	s->ghost_unknown = e->cache.ghost_unknown;
 	memcpy(s->distance, e->cache.distance, sizeof(s->distance));
 	s->first_accesses = e->cache.first_accesses;
+	s->reuse_rests = e->cache.rests;
 	memcpy(s->reused, e->cache.reused, sizeof(s->reused));
 	memcpy(s->missed, e->cache.missed, sizeof(s->missed));
 	sense_psi(h, i, tick_ns);
