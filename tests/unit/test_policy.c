@@ -690,6 +690,35 @@ static void proportional_shares_follow_usage(void **state)
 	host_free(h);
 }
 
+/* A group's minimum leaves one that holds much idle memory little to give: what is lacking in the
+ * reserve still comes bucket by bucket. */
+static void the_reserve_is_filled_up_by_and_by(void **state)
+{
+	static const uint64_t targets[] = { 64 * BUCKET, 40 * BUCKET, 20 * BUCKET };
+	struct host *h = host_new(3);
+
+	(void)state;
+	h->params.groups = 2;
+	h->params.burst_bytes = 32 * BUCKET;
+	h->params.group[1] = (struct law_group){ .max_bytes = CEILING,
+						 .weight = 100,
+						 .min_bytes = 62 * BUCKET + BUCKET / 2 };
+	h->engine[0].group = 1;
+	for (int i = 0; i < 3; i++) {
+		h->state.engine[i].target_bytes = targets[i];
+		h->sample[i].usage_bytes = h->sample[i].file_bytes =
+		    i == 0 ? 8 * BUCKET : targets[i];
+		h->estimate[i].updated_ns = h->now_ns;
+	}
+	h->estimate[1].streaming = true;
+	h->now_ns += 100 * LAW_MS;
+	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
+		      h->now_ns, h->workspace, h->decision);
+	assert_int_equal(total(h), 123 * BUCKET);
+	assert_true(target(h, 1) >= 39 * BUCKET);
+	host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -733,6 +762,7 @@ int main(void)
 		cmocka_unit_test(who_leaves_gives_back_everything),
 		cmocka_unit_test(static_shares_follow_weights_of_engine_and_group),
 		cmocka_unit_test(proportional_shares_follow_usage),
+		cmocka_unit_test(the_reserve_is_filled_up_by_and_by),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -268,6 +268,55 @@ static void who_comes_and_goes_is_given_what_it_needs_in_the_mean(void **state)
 	host_free(h);
 }
 
+/* A sample may see a little less in the mean, too. */
+static void a_set_may_be_larger_than_it_looks_in_the_mean(void **state)
+{
+	for (uint32_t all_but = 1; all_but < 12; all_but++) {
+		struct host *h = host_that_sees();
+
+		reads(h, 0, HALF + 2, LAW_ONE);
+		reads(h, 1, 4, LAW_ONE);
+		comes_and_goes(h, 1, HALF - all_but);
+		/* the first page too little costs all there is */
+		for (uint32_t b = 0; b < HALF - all_but; b++)
+			h->estimate[1].memory.phases.cost[b] = LAW_ONE;
+		decide(h);
+		assert_int_equal(target(h, 1) == HALF * BUCKET, all_but < 4);
+		assert_true(target(h, 1) + 2 * BUCKET >= HALF * BUCKET);
+		host_free(h);
+	}
+}
+
+static void a_stall_target_holds_in_the_mean(void **state)
+{
+	for (int missed = 0; missed < 2; missed++) {
+		struct host *h = host_that_sees();
+
+		reads(h, 0, LAW_BUCKETS - 1, 20 * LAW_ONE);
+		comes_and_goes(h, 0, HALF * 3 / 2);
+		reads(h, 1, HALF, 4 * LAW_ONE);
+		h->engine[0].stall_target_ppm = missed ? 20000 : 0;
+		decide(h);
+		assert_int_equal(target(h, 0) > HALF * BUCKET, missed);
+		host_free(h);
+	}
+}
+
+/* What it costs in the mean is what it costs, however little it works in this phase. */
+static void a_calm_phase_does_not_make_the_mean_cheap(void **state)
+{
+	struct host *h = host_that_sees();
+
+	(void)state;
+	reads(h, 0, HALF * 3 / 2, LAW_ONE / 2);
+	reads(h, 1, HALF / 4, 60 * LAW_ONE);
+	comes_and_goes(h, 1, HALF * 3 / 2);
+	h->estimate[1].memory.kappa = LAW_ONE / 40;
+	decide(h);
+	assert_int_equal(target(h, 1), HALF * BUCKET);
+	host_free(h);
+}
+
 /* Many who need nothing just now do not keep one from being looked at that needs nothing at all. */
 static void the_cheapest_donors_are_the_cheapest_in_the_mean(void **state)
 {
@@ -356,6 +405,9 @@ int main(void)
 		cmocka_unit_test(the_time_between_surges_is_learnt),
 		cmocka_unit_test(who_comes_and_goes_keeps_what_it_needs_in_the_mean),
 		cmocka_unit_test(who_comes_and_goes_is_given_what_it_needs_in_the_mean),
+		cmocka_unit_test(a_set_may_be_larger_than_it_looks_in_the_mean),
+		cmocka_unit_test(a_stall_target_holds_in_the_mean),
+		cmocka_unit_test(a_calm_phase_does_not_make_the_mean_cheap),
 		cmocka_unit_test(the_cheapest_donors_are_the_cheapest_in_the_mean),
 		cmocka_unit_test(who_sleeps_half_its_time_counts_for_two_while_it_is_awake),
 		cmocka_unit_test(who_hardly_works_has_little_to_lose),

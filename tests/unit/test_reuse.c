@@ -1,172 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The curve drawn from reuse times, against what an LRU of each size does with the same reads. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "user/daemon/law_internal.h"
-#include "user/sim/sim.h"
-
-#define CEILING (16384 * LAW_PAGE_BYTES)
-#define BUCKET  128u /* pages */
-#define START   (1000 * LAW_S)
-#define TICK_NS (100 * LAW_MS)
-#define HIT_NS  10000ull
-#define MISS_NS 150000ull /* what is taken for it until it is known */
-#define KEYS    32768u
-#define ALL     0x3ffu
-
-static const struct law_params params = { .ceiling_bytes = CEILING, .gamma_ppm = 1000000 };
-static const struct law_engine engine = { .max_bytes = CEILING, .weight = 100, .active = true };
-
-/* Draws the next key. */
-typedef uint32_t (*reads)(uint64_t *rng, uint32_t *cursor);
-
-/* One engine that reads through an LRU of so many pages, and what is thought of it. */
-struct bench {
-	struct sim_cache cache;
-	uint64_t rng;
-	uint32_t cursor, pages;
-	uint64_t accesses, misses;
-	struct law_sample s;
-	struct law_estimate e;
-	uint64_t now_ns;
-	/* the sensor rests when law_watch() lets it */
-	bool may_rest;
-	struct law_watch_state watch;
-	uint32_t ticks, watched;
-	uint64_t think_ns; /* after each access */
-};
-
-static uint32_t below(uint64_t *rng, uint32_t end)
-{
-	*rng = *rng * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((*rng >> 33) % end);
-}
-
-static uint32_t uniform_4000(uint64_t *rng, uint32_t *cursor)
-{
-	(void)cursor;
-	return below(rng, 4000);
-}
-
-static uint32_t uniform_1000(uint64_t *rng, uint32_t *cursor)
-{
-	(void)cursor;
-	return below(rng, 1000);
-}
-
-static uint32_t next_of(uint32_t *cursor, uint32_t pages)
-{
-	*cursor = *cursor + 1 >= pages ? 0 : *cursor + 1;
-	return *cursor;
-}
-
-static uint32_t loop_6000(uint64_t *rng, uint32_t *cursor)
-{
-	(void)rng;
-	return next_of(cursor, 6000);
-}
-
-static uint32_t loop_5700(uint64_t *rng, uint32_t *cursor)
-{
-	(void)rng;
-	return next_of(cursor, 5700);
-}
-
-static uint32_t loop_30000(uint64_t *rng, uint32_t *cursor)
-{
-	(void)rng;
-	return next_of(cursor, 30000);
-}
-
-/* Three quarters to 500 pages, the rest to 8000 others. */
-static uint32_t hot_and_cold(uint64_t *rng, uint32_t *cursor)
-{
-	(void)cursor;
-	return below(rng, 4) > 0 ? below(rng, 500) : 500 + below(rng, 8000);
-}
-
-static void begin(struct bench *b, uint32_t pages)
-{
-	memset(b, 0, sizeof(*b));
-	assert_int_equal(sim_cache_init(&b->cache, KEYS), 0);
-	b->rng = 42;
-	b->pages = pages;
-	b->now_ns = START;
-	b->s.valid = ALL;
-	estimate_update(&b->e, &params, &engine, &b->s, pages * LAW_PAGE_BYTES, b->now_ns);
-}
-
-static void end(struct bench *b)
-{
-	sim_cache_fini(&b->cache);
-}
-
-static void access(struct bench *b, uint32_t key)
-{
-	b->accesses++;
-	if (!sim_cache_touch(&b->cache, key)) {
-		b->misses++;
-		if (b->cache.usage >= b->pages)
-			sim_cache_evict(&b->cache);
-		b->s.refault_file += sim_cache_insert(&b->cache, key);
-		b->s.stall_ns[STALL_REFAULT] += MISS_NS;
-		b->now_ns += MISS_NS;
-	}
-	sim_cache_accessed(&b->cache, key);
-	b->s.cpu_ns += HIT_NS;
-	b->now_ns += HIT_NS + b->think_ns;
-}
-
-static void watch(struct bench *b)
-{
-	bool watched = law_watch(&b->watch, &engine, &b->e, 1, b->now_ns);
-
-	sim_cache_rest(&b->cache, b->may_rest && !watched);
-	b->ticks++;
-	b->watched += watched;
-}
-
-static void sample(struct bench *b)
-{
-	b->s.usage_bytes = b->s.file_bytes = b->cache.usage * LAW_PAGE_BYTES;
-	b->s.evictions = b->s.pgsteal = b->cache.evictions;
-	b->s.ghost_refaults = b->cache.ghost_refaults;
-	memcpy(b->s.distance, b->cache.distance, sizeof(b->s.distance));
-	b->s.first_accesses = b->cache.first_accesses;
-	b->s.reuse_rests = b->cache.rests;
-	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
-	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));
-	estimate_update(&b->e, &params, &engine, &b->s, b->pages * LAW_PAGE_BYTES, b->now_ns);
-	watch(b);
-}
-
-static void run(struct bench *b, reads next, uint64_t ns)
-{
-	uint64_t until_ns = b->now_ns + ns;
-
-	while (b->now_ns < until_ns) {
-		uint64_t tick_ns = b->now_ns + TICK_NS;
-
-		while (b->now_ns < tick_ns)
-			access(b, next(&b->rng, &b->cursor));
-		sample(b);
-	}
-}
-
-/* Stall per work with so many pages, by the curve. */
-static double predicted(const struct law_estimate *e, uint32_t pages)
-{
-	uint64_t sum = e->memory.far;
-
-	for (uint32_t i = pages / BUCKET; i < LAW_BUCKETS; i++)
-		sum += e->curve[i];
-	return (double)sum / (double)LAW_ONE;
-}
+#include "tests/unit/reuse_bench.h"
 
 /* The same, by trying. */
 static double measured(reads next, uint32_t pages)
@@ -519,6 +353,26 @@ static void reuse_times_are_silent_where_they_see_half(void **state)
 	assert_false(law_reuse_speaks(&s));
 }
 
+/* What it read as a cache says nothing of a heap. */
+static void a_heap_is_not_seen(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 2048);
+	run(&b, uniform_1000, 5 * LAW_S);
+	assert_true(b.e.memory.reuse_known);
+	b.s.unreclaimable_bytes = b.s.anon_bytes = 2048 * LAW_PAGE_BYTES;
+	run(&b, uniform_1000, LAW_S);
+	assert_true(b.e.memory.heap);
+	assert_false(b.e.memory.reuse_known);
+	b.s.unreclaimable_bytes = b.s.anon_bytes = 0;
+	run(&b, uniform_1000, 5 * LAW_S);
+	assert_true(b.e.memory.reuse_known);
+	assert_close(predicted(&b.e, 0), 15);
+	end(&b);
+}
+
 /* Ghosts go on from where reuse times end, and the other way round: nothing is counted twice. */
 static void what_was_counted_before_is_not_counted(void **state)
 {
@@ -541,160 +395,6 @@ static void what_was_counted_before_is_not_counted(void **state)
 	assert_int_equal(b.e.memory.phases.age_ns, 0);
 	for (int i = 0; i < REUSE_BINS; i++)
 		assert_int_equal(b.e.memory.reuse.times[i], 0);
-	end(&b);
-}
-
-/* -- phases -- */
-
-static void alternate(struct bench *b, uint64_t each_ns, uint64_t ns)
-{
-	for (uint64_t t = 0; t < ns; t += 2 * each_ns) {
-		run(b, uniform_1000, each_ns);
-		run(b, uniform_4000, each_ns);
-	}
-}
-
-/* One that no memory holds is as large as all there is. */
-static void a_set_beyond_the_ceiling_is_large(void **state)
-{
-	struct bench b;
-
-	(void)state;
-	begin(&b, 2500);
-	for (int i = 0; i < 8; i++) {
-		run(&b, uniform_1000, 3 * LAW_S);
-		run(&b, loop_30000, 3 * LAW_S);
-	}
-	assert_true(law_phases_short(&b.e));
-	assert_in_range(b.e.memory.phases.set_mean >> 12, LAW_BUCKETS * 2 / 5, LAW_BUCKETS * 3 / 4);
-	end(&b);
-}
-
-/* In the small set's memory, between the two, and with all it ever needs. */
-static void a_set_that_comes_and_goes_is_seen_at_any_size(void **state)
-{
-	static const uint32_t sizes[] = { 1100, 2500, 4500 };
-
-	(void)state;
-	for (int i = 0; i < 3; i++) {
-		struct bench b;
-
-		begin(&b, sizes[i]);
-		alternate(&b, 3 * LAW_S, 18 * LAW_S);
-		assert_true(law_phases_short(&b.e));
-		alternate(&b, 3 * LAW_S, 24 * LAW_S);
-		assert_true(law_phases_short(&b.e));
-		assert_in_range(b.e.memory.phases.period_ns, 5 * LAW_S, 7 * LAW_S);
-		end(&b);
-	}
-}
-
-static void a_set_that_stays_is_no_phase(void **state)
-{
-	struct bench b;
-
-	(void)state;
-	begin(&b, 2500);
-	alternate(&b, 20 * LAW_S, 160 * LAW_S);
-	assert_false(law_phases_short(&b.e));
-	assert_in_range(b.e.memory.phases.period_ns, 35 * LAW_S, 45 * LAW_S);
-	end(&b);
-	/* nor is what chance makes of one */
-	begin(&b, 2500);
-	run(&b, hot_and_cold, 60 * LAW_S);
-	assert_false(law_phases_short(&b.e));
-	end(&b);
-	/* nor is a load that comes and goes, though its stalls do */
-	begin(&b, 2500);
-	for (int i = 0; i < 12; i++) {
-		b.think_ns = i % 2 ? 0 : 10 * LAW_MS;
-		run(&b, uniform_4000, 3 * LAW_S);
-	}
-	assert_false(law_phases_short(&b.e));
-	end(&b);
-}
-
-/* Nor is one that has only grown. */
-static void a_set_that_grows_once_is_no_phase(void **state)
-{
-	struct bench b;
-
-	(void)state;
-	begin(&b, 2500);
-	run(&b, uniform_1000, 8 * LAW_S);
-	run(&b, uniform_4000, 5 * LAW_S);
-	assert_false(law_phases_short(&b.e));
-	end(&b);
-}
-
-/* The time in which nothing is read, or counted, is a part of the period, too. */
-static void long_phases_of_few_reads_are_long(void **state)
-{
-	struct bench b;
-
-	(void)state;
-	begin(&b, 2500);
-	for (int i = 0; i < 320; i++) {
-		run(&b, i / 40 % 2 ? uniform_4000 : uniform_1000, 100 * LAW_MS);
-		for (int t = 0; t < 9; t++) {
-			b.now_ns += TICK_NS;
-			sample(&b);
-		}
-	}
-	assert_in_range(b.e.memory.phases.period_ns, 60 * LAW_S, 100 * LAW_S);
-	end(&b);
-	begin(&b, 4500);
-	b.may_rest = true;
-	alternate(&b, 30 * LAW_S, 240 * LAW_S);
-	assert_true(b.watched < b.ticks / 2);
-	assert_false(law_phases_short(&b.e));
-	end(&b);
-}
-
-static void phases_that_have_ended_are_over(void **state)
-{
-	struct bench b;
-
-	(void)state;
-	begin(&b, 2500);
-	alternate(&b, 3 * LAW_S, 24 * LAW_S);
-	assert_true(law_phases_short(&b.e));
-	run(&b, uniform_1000, 14 * LAW_S);
-	assert_false(law_phases_short(&b.e));
-	end(&b);
-	/* also for who has slept since */
-	begin(&b, 2500);
-	alternate(&b, 3 * LAW_S, 24 * LAW_S);
-	for (int t = 0; t < 14; t++) {
-		b.now_ns += LAW_S;
-		sample(&b);
-	}
-	assert_false(law_phases_short(&b.e));
-	end(&b);
-}
-
-static double mean_cost(const struct bench *b, uint32_t pages)
-{
-	return (double)law_phases_cost(&b->e, pages) / (double)LAW_ONE;
-}
-
-/* The mean of what each phase costs: a miss takes 15 times what a hit takes. */
-static void sizes_cost_what_they_do_in_the_mean_of_phases(void **state)
-{
-	struct bench b;
-
-	(void)state;
-	begin(&b, 1500);
-	alternate(&b, 3 * LAW_S, 48 * LAW_S);
-	assert_true(fabs(mean_cost(&b, 0) - 15. / 16) < .06);
-	/* the small set costs nothing, three quarters of the large one missed 15 * 3/4 */
-	assert_true(fabs(mean_cost(&b, 1152) - (11.25 / 12.25) / 2) < .12);
-	/* the first round of a phase, of pages read last before the other, looks larger than it is */
-	assert_true(mean_cost(&b, 4480) < .25);
-	/* between two buckets, and beyond the last */
-	assert_true(mean_cost(&b, 448) < mean_cost(&b, 384));
-	assert_true(mean_cost(&b, 448) > mean_cost(&b, 512));
-	assert_true(mean_cost(&b, UINT32_MAX) < .25);
 	end(&b);
 }
 
@@ -840,14 +540,8 @@ int main(void)
 		cmocka_unit_test(an_idle_engine_forgets_nothing),
 		cmocka_unit_test(sampling_does_not_change_the_curve),
 		cmocka_unit_test(reuse_times_are_silent_where_they_see_half),
+		cmocka_unit_test(a_heap_is_not_seen),
 		cmocka_unit_test(what_was_counted_before_is_not_counted),
-		cmocka_unit_test(a_set_that_comes_and_goes_is_seen_at_any_size),
-		cmocka_unit_test(a_set_beyond_the_ceiling_is_large),
-		cmocka_unit_test(a_set_that_stays_is_no_phase),
-		cmocka_unit_test(a_set_that_grows_once_is_no_phase),
-		cmocka_unit_test(long_phases_of_few_reads_are_long),
-		cmocka_unit_test(phases_that_have_ended_are_over),
-		cmocka_unit_test(sizes_cost_what_they_do_in_the_mean_of_phases),
 		cmocka_unit_test(who_has_what_he_needs_is_hardly_watched),
 		cmocka_unit_test(who_could_never_have_it_is_hardly_watched),
 		cmocka_unit_test(who_could_use_more_is_watched),

@@ -118,18 +118,29 @@ static uint64_t reluctantly(const struct plan *p, uint32_t i, uint64_t cost)
 	return p->w->engine[i].worth * reluctance_10(p, i) / 16 * cost / 64;
 }
 
-static void price_by_phases(const struct plan *p, struct plan_donor *d)
+/* What giving so many pages costs in the mean of all phases, where it costs most within the margin. */
+static uint64_t mean_loss(const struct plan *p, uint32_t i, uint64_t gone)
 {
 	const struct law_workspace *w = p->w;
-	uint64_t target = w->engine[d->engine].target;
-	uint64_t all = law_less(target, seen_margin(w, target) * w->bucket);
-	uint64_t before = mean_cost_of(p, d->engine, all);
+	uint64_t target = w->engine[i].target, margin = seen_margin(w, target), loss = 0;
+
+	for (uint64_t m = 0; m <= margin; m++) {
+		uint64_t at = law_less(target, m * w->bucket);
+
+		loss = law_max(
+		    loss, law_less(mean_cost_of(p, i, law_less(at, gone)), mean_cost_of(p, i, at)));
+	}
+	return loss;
+}
+
+static void price_by_phases(const struct plan *p, struct plan_donor *d)
+{
+	uint64_t bucket = p->w->bucket;
 
 	for (uint32_t k = 1; k <= d->slices + 1; k++) {
-		uint64_t gone = k > d->slices ? d->slices * w->bucket + d->rest : k * w->bucket;
-		uint64_t after = mean_cost_of(p, d->engine, law_less(all, gone));
+		uint64_t gone = k > d->slices ? d->slices * bucket + d->rest : k * bucket;
 
-		d->loss[k] = reluctantly(p, d->engine, law_less(after, before));
+		d->loss[k] = reluctantly(p, d->engine, mean_loss(p, d->engine, gone));
 		d->loss[k] = law_max(d->loss[k], d->loss[k - 1]);
 	}
 }
@@ -187,12 +198,8 @@ static uint64_t donor_score(const struct plan *p, uint32_t i)
 	const struct law_estimate *est = &p->estimate[i];
 	uint64_t stall = LAW_ONE + law_stall_of(est), s;
 
-	if (law_phases_short(est)) {
-		uint64_t all = law_less(e->target, seen_margin(w, e->target) * w->bucket);
-
-		return e->worth * law_less(mean_cost_of(p, i, law_less(all, w->bucket)),
-					   mean_cost_of(p, i, all));
-	}
+	if (law_phases_short(est))
+		return e->worth * mean_loss(p, i, w->bucket);
 	s = rank_of(p, i) * e->worth * loss_below(w, est, e->target);
 	if (s == 0)
 		return 0;
