@@ -195,7 +195,8 @@ struct law_memory {
 	uint32_t hull; /* steepest mean slope of the curve above the target, per bucket */
 	uint32_t
 	    boundary; /* mean density just outside: what a page just inside is worth at least */
-	uint32_t far; /* without distances: stall per work that no size within the ceiling ends */
+	/* with reuse times, or without distances: stall per work that no size within the ceiling ends */
+	uint32_t far;
 	uint32_t outside; /* that and the sum of the curve above the target */
 	uint32_t above; /* sum of the curve above base */
 	uint32_t top; /* buckets at and above are zero */

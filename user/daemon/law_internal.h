@@ -308,9 +308,9 @@ uint64_t law_trusted_gain(const struct plan *p, const struct plan_receiver *r, u
 /* After the planner's moves; see policy_trial.c. */
 void law_try_donors(const struct plan *p);
 /* See policy_moves.c: pages that may be moved to an engine this time; for how long they may be
- * expected to stay, UINT64_MAX when nothing is known of that; what the move must earn then, per bucket
- * and weight; the part of the gain of so many buckets that comes in time; and the note of what this
- * tick has moved. */
+ * expected to stay, UINT64_MAX when nothing is known of that, or all phases were weighed; what the
+ * move must earn then, per bucket and weight; the part of the gain of so many buckets that comes in
+ * time; and the note of what this tick has moved. */
 uint64_t law_step_pages(const struct plan *p, uint32_t i, bool seen);
 uint64_t law_stays_ns(const struct plan *p, uint32_t i);
 uint64_t law_move_cost(const struct plan *p, uint32_t i, uint64_t stays_ns);

@@ -4,7 +4,7 @@
  * is exact here: the kernel-side walk (one pass for all engines), mapped BPF counters (no system
  * call), and pread of files that are already open. Files that cost microseconds are read in turn:
  * FRESH_PER_ROUND engines a round, so that a tick's cost is bounded at any number of engines, and
- * those whose counters moved first.
+ * of these only such as may have news (look.h).
  */
 #include <errno.h>
 #include <stddef.h>
