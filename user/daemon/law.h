@@ -147,7 +147,8 @@ struct law_reuse {
 struct law_phases {
 	uint64_t age_ns; /* counted for so long, up to where means forget as fast as they learn */
 	uint64_t set_mean; /* buckets, with 12 fractional bits */
-	uint64_t since_ns, period_ns; /* since it last became large, and EWMA of the times between */
+	uint64_t since_ns; /* it last became large */
+	uint64_t period_ns; /* EWMA of the times between; 0: it was not seen to come and go */
 	uint32_t cost[LAW_BUCKETS + 1]; /* [b]: law_cost() with b buckets, mean */
 	bool large; /* larger than in the mean */
 	bool risen; /* it has become large before: since_ns is a part of a period */
