@@ -287,6 +287,20 @@ static void a_set_may_be_larger_than_it_looks_in_the_mean(void **state)
 	}
 }
 
+/* The ceiling has become a small part of what it was; this ends, too. */
+static void a_target_beyond_all_bounds_is_weighed_in_the_mean(void **state)
+{
+	struct host *h = host_with_a_need();
+
+	(void)state;
+	comes_and_goes(h, 1, HALF);
+	h->state.engine[1].target_bytes = 1ull << 55;
+	h->sample[1].usage_bytes = h->sample[1].file_bytes = 1ull << 55;
+	decide(h);
+	assert_true(total(h) <= CEILING);
+	host_free(h);
+}
+
 static void a_stall_target_holds_in_the_mean(void **state)
 {
 	for (int missed = 0; missed < 2; missed++) {
@@ -406,6 +420,7 @@ int main(void)
 		cmocka_unit_test(who_comes_and_goes_keeps_what_it_needs_in_the_mean),
 		cmocka_unit_test(who_comes_and_goes_is_given_what_it_needs_in_the_mean),
 		cmocka_unit_test(a_set_may_be_larger_than_it_looks_in_the_mean),
+		cmocka_unit_test(a_target_beyond_all_bounds_is_weighed_in_the_mean),
 		cmocka_unit_test(a_stall_target_holds_in_the_mean),
 		cmocka_unit_test(a_calm_phase_does_not_make_the_mean_cheap),
 		cmocka_unit_test(the_cheapest_donors_are_the_cheapest_in_the_mean),

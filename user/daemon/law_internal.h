@@ -158,8 +158,6 @@ uint64_t law_phases_cost(const struct law_estimate *e, uint64_t pages);
 #define LAW_RELUCTANCE_MAX   4 /* times the hysteresis, of who has turned round again and again */
 #define LAW_RELUCTANCE_BLIND 2 /* the same without distances: it must swing to find its way */
 
-#define LITTLE_TO_LOSE 4 /* times the part of its time that it works */
-
 #define LAW_JUMP (LAW_ONE / 4) /* of time stalled, above the usual */
 
 #define LAW_RECEIVERS_MAX 12 /* considered per plan, the most stalled by what memory would cure */
@@ -291,10 +289,7 @@ void law_flowed(const struct plan *p, uint32_t from, uint32_t to, uint64_t pages
 uint64_t law_stall_of(const struct law_estimate *est);
 uint64_t law_stall_per_work(uint64_t share);
 /* What it costs to be stalled so much: what works little of its time has little to lose. */
-static inline uint64_t law_cost_of(const struct law_memory *m, uint64_t stall, uint32_t gamma_ppm)
-{
-	return law_min(law_cost(stall, gamma_ppm), LITTLE_TO_LOSE * m->kappa);
-}
+uint64_t law_cost_of(const struct law_memory *m, uint64_t stall, uint32_t gamma_ppm);
 /* Whether an engine is stalled more than its stall target allows. */
 bool law_above_target(const struct plan *p, uint32_t i);
 /* Fills w->donor and w->receiver, w->offer from the donors; see policy_offer.c. */

@@ -13,6 +13,7 @@
 #define DUTY_LEAST         (LAW_ONE / 100) /* of the time at work or waiting: awake */
 #define WORK_MAX_NS        (1000 * LAW_S)
 #define KAPPA_MIN          (LAW_ONE / 500)
+#define LITTLE_TO_LOSE     4 /* times kappa is all that an engine can lose */
 #define MISS_CPU_MAX_NS    50000ull /* a fault, a read and the eviction that makes room */
 #define WORK_LEAST         16 /* of its CPU time is work, however much its misses take */
 #define MISS_FEW           100 /* refaults that cannot take this part of the time */
@@ -118,4 +119,9 @@ void law_work_update(struct law_estimate *e, const struct law_work *work, bool e
 	kappa_update(e, work);
 	m->work_dt_ns = m->work_cpu_ns = m->work_wait_ns = m->work_cure_ns = 0;
 	m->work_system_ns = m->work_refaults = 0;
+}
+
+uint64_t law_cost_of(const struct law_memory *m, uint64_t stall, uint32_t gamma_ppm)
+{
+	return law_min(law_cost(stall, gamma_ppm), LITTLE_TO_LOSE * m->kappa);
 }

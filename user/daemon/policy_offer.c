@@ -82,7 +82,7 @@ static uint64_t reluctance_10(const struct plan *p, uint32_t i)
  */
 static uint64_t seen_margin(const struct law_workspace *w, uint64_t at)
 {
-	return 1 + at / w->bucket / MARGIN_SEEN_PART;
+	return 1 + law_min(at / w->bucket, LAW_BUCKETS) / MARGIN_SEEN_PART;
 }
 
 /* Stall per work that giving one bucket, below `at` pages, would begin. */
