@@ -144,10 +144,10 @@ static void *read_randomly(void *arg)
 	struct stat st;
 	int fd = open(arg, O_RDONLY);
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return NULL;
 	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-	while (fstat(fd, &st) == 0 && goes_on() &&
+	while (goes_on() &&
 	       pread(fd, page, PAGE, (off_t)random_page(&seed, (uint64_t)st.st_size)) > 0)
 		__atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
 	close(fd);
@@ -177,6 +177,16 @@ static void *touch_randomly(void *arg)
 	return NULL;
 }
 
+static pthread_t start(void *(*how)(void *), char *path)
+{
+	pthread_t reader = 0;
+
+	looping = true;
+	reads = 0;
+	pthread_create(&reader, NULL, how, path);
+	return reader;
+}
+
 int main(void)
 {
 	char line[4096], path[4000];
@@ -196,14 +206,10 @@ int main(void)
 		} else if (sscanf(line, "cache %3999s", path) == 1) {
 			cache(path);
 		} else if (sscanf(line, "loop %3999s", path) == 1 && !looping) {
-			looping = true;
-			reads = 0;
-			pthread_create(&reader, NULL, touch_randomly, path);
+			reader = start(touch_randomly, path);
 			puts("loop");
 		} else if (sscanf(line, "read %3999s", path) == 1 && !looping) {
-			looping = true;
-			reads = 0;
-			pthread_create(&reader, NULL, read_randomly, path);
+			reader = start(read_randomly, path);
 			puts("read");
 		} else if (!strcmp(line, "stop\n") && looping) {
 			__atomic_store_n(&looping, false, __ATOMIC_RELAXED);

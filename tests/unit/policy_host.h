@@ -98,6 +98,19 @@ static inline void act(struct host *h, uint32_t i, uint64_t dt_ns)
 	}
 }
 
+static inline void decide_now(struct host *h)
+{
+	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
+		      h->now_ns, h->workspace, h->decision);
+}
+
+/* The next tick's decision, by what is estimated already. */
+static inline void decide(struct host *h)
+{
+	h->now_ns += 100 * LAW_MS;
+	decide_now(h);
+}
+
 static inline void tick(struct host *h)
 {
 	uint64_t dt_ns = 100 * LAW_MS;
@@ -108,8 +121,7 @@ static inline void tick(struct host *h)
 		estimate_update(&h->estimate[i], &h->params, &h->engine[i], &h->sample[i],
 				h->state.engine[i].target_bytes, h->now_ns);
 	}
-	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
-		      h->now_ns, h->workspace, h->decision);
+	decide_now(h);
 }
 
 static inline void ticks(struct host *h, int count)

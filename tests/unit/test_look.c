@@ -12,17 +12,23 @@
 #define TICK_NS (100 * NS_PER_MS)
 #define START   (1000 * NS_PER_S)
 
+/* A tick, and the look if one is due. */
+static bool looks(struct look *l, const struct look_news *news, uint64_t *now_ns, uint64_t tick_ns)
+{
+	bool due = look_due(l, news, *now_ns += tick_ns);
+
+	if (due)
+		look_done(l, *now_ns);
+	return due;
+}
+
 /* Ticks until one looks, from a look on; at most `most`. */
 static unsigned int ticks_until_look(struct look *l, const struct look_news *news, uint64_t *now_ns,
 				     unsigned int most)
 {
-	for (unsigned int i = 1; i <= most; i++) {
-		*now_ns += TICK_NS;
-		if (look_due(l, news, *now_ns)) {
-			look_done(l, *now_ns);
+	for (unsigned int i = 1; i <= most; i++)
+		if (looks(l, news, now_ns, TICK_NS))
 			return i;
-		}
-	}
 	return most + 1;
 }
 
@@ -71,15 +77,6 @@ static void who_falls_asleep_is_looked_at_until_that_is_known(void **state)
 	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 1);
 	news.busy_ppm = 5000;
 	assert_int_equal(ticks_until_look(&l, &news, &now_ns, 20), 10);
-}
-
-static bool looks(struct look *l, const struct look_news *news, uint64_t *now_ns, uint64_t tick_ns)
-{
-	bool due = look_due(l, news, *now_ns += tick_ns);
-
-	if (due)
-		look_done(l, *now_ns);
-	return due;
 }
 
 /* Reads for two seconds, and has then been looked at. */

@@ -711,9 +711,7 @@ static void the_reserve_is_filled_up_by_and_by(void **state)
 		h->estimate[i].updated_ns = h->now_ns;
 	}
 	h->estimate[1].streaming = true;
-	h->now_ns += 100 * LAW_MS;
-	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
-		      h->now_ns, h->workspace, h->decision);
+	decide(h);
 	assert_int_equal(total(h), 123 * BUCKET);
 	assert_true(target(h, 1) >= 39 * BUCKET);
 	host_free(h);

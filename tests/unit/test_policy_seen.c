@@ -48,13 +48,6 @@ static void reads(struct host *h, uint32_t i, uint32_t buckets, uint64_t stall_p
 	est->memory.refault_stall = has < buckets ? LAW_ONE / 2 : 0;
 }
 
-static void decide(struct host *h)
-{
-	h->now_ns += 100 * LAW_MS;
-	policy_decide(&h->state, &h->params, h->engine, h->sample, h->estimate, h->n, h->urgent,
-		      h->now_ns, h->workspace, h->decision);
-}
-
 /* The second fits, the first would with half as much again. */
 static struct host *host_with_a_need(void)
 {

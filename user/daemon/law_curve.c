@@ -332,6 +332,7 @@ static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_
 	struct law_memory *m = &e->memory;
 	uint64_t stall = law_min(law_fraction(m->fold_cure_ns, f->window_ns), LAW_ONE);
 	bool known = m->reuse_known;
+	uint64_t folded_ns;
 
 	m->reuse_known = law_reuse_speaks(is);
 	if (!m->reuse_known)
@@ -339,11 +340,13 @@ static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_
 	law_phases_pass(&m->phases, f->window_ns);
 	if (!known) {
 		law_reuse_start(e, is);
-	} else if (law_reuse_fold(e, is, f->window_ns,
-				  work_in(m, f->window_ns, stall, m->kappa_now))) {
+		return true;
+	}
+	folded_ns =
+	    law_reuse_fold(e, is, f->window_ns, work_in(m, f->window_ns, stall, m->kappa_now));
+	if (folded_ns > 0) {
 		law_reuse_curve(e, is, f->base);
-		law_phases_fold(e, params->gamma_ppm, m->reuse.new_ns);
-		m->reuse.new_ns = m->reuse.new_work_ns = 0;
+		law_phases_fold(e, params->gamma_ppm, folded_ns);
 	}
 	return true;
 }

@@ -131,9 +131,10 @@ uint64_t law_spread(uint64_t curve[LAW_BUCKETS], uint64_t bucket_pages, uint64_t
 bool law_reuse_speaks(const struct law_sample *sample);
 /* Counting begins here. */
 void law_reuse_start(struct law_estimate *e, const struct law_sample *sample);
-/* Takes what was counted since the last fold, and the work done meanwhile; false: there was none. */
-bool law_reuse_fold(struct law_estimate *e, const struct law_sample *sample, uint64_t window_ns,
-		    uint64_t work_ns);
+/* Adds an interval and the work done in it; takes what was counted since the last fold when that is
+ * enough. Returns the time it was counted in, 0 when it goes on waiting. */
+uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *sample, uint64_t window_ns,
+			uint64_t work_ns);
 /* The stall per work that it has or would have with next to nothing: nobody reuses as little as a
  * stream does. */
 uint64_t law_reuse_worth(const struct law_estimate *e);

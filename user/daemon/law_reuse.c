@@ -114,25 +114,27 @@ static void hold(struct law_estimate *e, uint64_t accesses, uint64_t window_ns)
  * mean of a few nothing is drawn. The work in between counts, reads or none, but not that of a time
  * in which nothing was counted.
  */
-bool law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uint64_t window_ns,
-		    uint64_t work_ns)
+uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uint64_t window_ns,
+			uint64_t work_ns)
 {
 	struct law_reuse *r = &e->memory.reuse;
-	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40), alpha;
+	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40), alpha, folded_ns;
 
 	if (is->reuse_rests)
-		return false;
+		return 0;
 	r->new_ns = law_min(r->new_ns + window_ns, NEW_MAX_NS);
 	r->new_work_ns = law_min(r->new_work_ns + law_min(work_ns, 1ull << 50), 1ull << 50);
 	if (accesses < ACCESSES_FOLD)
-		return false;
+		return 0;
 	/* how much of what is known comes from this fold: who reads little forgets slowly */
 	alpha = law_min(law_alpha(r->new_ns, TAU_REUSE_NS),
 			(accesses << 16) / (accesses + ACCESSES_ENOUGH));
 	hold(e, accesses, r->new_ns);
 	gather(r, &e->last, is, r->new_work_ns, alpha);
 	law_copy_reuse(&e->last, is);
-	return true;
+	folded_ns = r->new_ns;
+	r->new_ns = r->new_work_ns = 0;
+	return folded_ns;
 }
 
 static uint64_t width_of(unsigned int bin)
