@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The picture of bench/law/run. Variables: data, out, kernel, rung, ceiling_mb, rounds, scenarios.
+# The picture of bench/law/run. Variables: data, out, kernel, rung, ceiling_mb, rounds, scenarios,
+# and in cells which columns of data have any bar.
 
 ink = "#22313f"; soft = "#8795a1"; rule = "#e3e8ec"
 set terminal svg size 1280,560 enhanced background rgb "#ffffff" font "DejaVu Sans,12"
@@ -20,4 +21,4 @@ set xrange [-0.6:scenarios - 0.4]
 set xtics textcolor rgb ink
 array label[9] = ["only the ceiling", "one cgroup", "equal split", "best static split", "senpai", "idle tax", "psi", "proportional", "barostat"]
 array colour[9] = ["#b8c4ce", "#8fa1b0", "#f2d2a6", "#e8a04c", "#c9b8dc", "#a98fc6", "#8f6fb3", "#6f5a86", "#1f7a8c"]
-plot for [i=1:9] data using (column(i + 1)):xtic(1) title label[i] lc rgb colour[i]
+plot for [i in cells] data using (column(int(i) + 1)):xtic(1) title label[int(i)] lc rgb colour[int(i)]

@@ -54,6 +54,7 @@ report_table() {
 
 # A bar for each cell, in groups by scenario.
 report_plot() {
+	local cells
 	command -v gnuplot >/dev/null || { echo 'no plot: gnuplot is not installed' >&2; return 0; }
 	jq -r '
 		def cells: ["none", "shared", "equal", "static", "senpai", "idle-tax", "psi", "proportional", "marginal"];
@@ -61,7 +62,9 @@ report_plot() {
 			(if $c == "static" then $s.best_static.mean
 			 else first($s.cells[] | select(.cell == $c) | .mean) // null end) // "NaN"] | @tsv' \
 		"$out/law.json" >"$work/bars.tsv"
+	cells=$(awk -F'\t' '{for (i = 2; i <= NF; i++) if ($i != "NaN") measured[i - 1] = 1}
+		END {for (i = 1; i < NF; i++) if (i in measured) printf "%d ", i}' "$work/bars.tsv")
 	gnuplot -e "data='$work/bars.tsv'; out='$out/law.svg'; kernel='$(uname -r)'; rung='$cg_rung'; \
-		ceiling_mb=$ceiling_mb; rounds=$rounds; scenarios=$(wc -l <"$work/bars.tsv")" "$here/plot.gp"
+		ceiling_mb=$ceiling_mb; rounds=$rounds; cells='$cells'; scenarios=$(wc -l <"$work/bars.tsv")" "$here/plot.gp"
 	echo "plot: $out/law.svg"
 }
