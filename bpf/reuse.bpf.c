@@ -28,6 +28,7 @@ const volatile uint32_t touched_sets = 1;
 #define STAMP_TIME        ((1ull << 18) - 1)
 #define STAMP_BIN_SHIFT   2
 #define STAMP_BIN         (REUSE_BINS - 1) /* REUSE_BINS is a power of two */
+#define BEYOND            0ull /* a bin that no reuse time has: the least is 1 */
 #define STAMP_SETTLED     2ull /* it was a miss, or the first: no (further) miss to be counted */
 #define STAMP_READ_IN     1ull /* the page has come from the disk since */
 
@@ -123,16 +124,23 @@ static __always_inline uint64_t reuse_time(uint64_t clock, uint64_t stamp)
 }
 
 /*
- * The bin of an access. Of what was done while the sensor rested nothing is known, least of all how
- * often the page was read: so it is taken to be used as it was before. 0: that is not known either.
+ * The bin of an access; BEYOND: the page was last read before the sensor rested. What was done
+ * meanwhile is not known, so the reuse time is longer than what has been counted since, and no more
+ * can be said.
  */
 static __always_inline uint64_t bin_of_access(uint64_t clock, uint64_t stamp, uint64_t woken)
 {
 	uint64_t t = reuse_time(clock, stamp);
 
-	if (t >= clock - woken)
-		return stamp >> STAMP_BIN_SHIFT & STAMP_BIN;
-	return reuse_bin(t) & STAMP_BIN;
+	return t >= clock - woken ? BEYOND : reuse_bin(t) & STAMP_BIN;
+}
+
+static __always_inline void count_miss(struct reuse_counters *counters, uint64_t bin)
+{
+	if (bin == BEYOND)
+		count(counters->beyond.missed, 1);
+	else
+		count(counters->missed[bin & STAMP_BIN], 1);
 }
 
 /* Whoever exchanges the stamp has the mark that the page was read in: a miss is counted once. */
@@ -147,17 +155,17 @@ static __always_inline bool reaccessed(struct touched_set *set, uint64_t tag, ui
 		if (set->way[i].tag != tag)
 			continue;
 		bin = bin_of_access(clock, set->way[i].stamp, counters->woken);
-		if (!bin) {
-			set->way[i].stamp = stamp | STAMP_SETTLED;
-			count(counters->first, 1);
-			return true;
-		}
 		then = __sync_lock_test_and_set(&set->way[i].stamp, stamp | bin << STAMP_BIN_SHIFT);
 		if (then & STAMP_READ_IN) {
 			__sync_fetch_and_or(&set->way[i].stamp, STAMP_SETTLED);
-			count(counters->missed[bin], 1);
+			count_miss(counters, bin);
 		}
-		count(counters->reused[bin], 1);
+		if (bin == BEYOND) {
+			count(counters->beyond.accesses, 1);
+			count(counters->beyond.looked, clock - counters->woken);
+		} else {
+			count(counters->reused[bin], 1);
+		}
 		return true;
 	}
 	return false;
@@ -367,7 +375,7 @@ static __always_inline void missed_late(struct reuse_counters *counters, uint64_
 
 	if (was & STAMP_SETTLED)
 		return;
-	count(counters->missed[was >> STAMP_BIN_SHIFT & STAMP_BIN], 1);
+	count_miss(counters, was >> STAMP_BIN_SHIFT & STAMP_BIN);
 	count(counters->late_misses, 1);
 }
 

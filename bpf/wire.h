@@ -42,6 +42,16 @@ enum stall_cause {
 #define REUSE_SUB_BINS 8
 #define REUSE_BINS     256
 
+/*
+ * Accesses to pages that were last read before the sensor rested. Of their reuse times it is known
+ * that they are longer than what it has counted since.
+ */
+struct reuse_beyond {
+	uint64_t accesses;
+	uint64_t missed; /* those of them whose page had been read in since */
+	uint64_t looked; /* how much it had counted since at each, in accesses, summed */
+};
+
 /* One slot, summed over CPUs: what sensors_read() brings up to date. `valid` and `moved` have bits
  * (1 << enum sensor_id). */
 struct sensor_reading {
@@ -67,6 +77,7 @@ struct sensor_reading {
 	/* reuse (sampled numbers, times as well: multiply by 1 << reuse_sample_shift) */
 	uint64_t accesses; /* pages that read() copied from the page cache */
 	uint64_t first_accesses; /* those of them that were not known */
+	struct reuse_beyond beyond;
 	uint64_t late_misses; /* of no meaning but that `missed` has moved */
 	uint64_t reused[REUSE_BINS]; /* the others, by reuse time */
 	uint64_t missed[REUSE_BINS]; /* those of these that had been read in since */

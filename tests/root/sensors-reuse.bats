@@ -289,7 +289,7 @@ now() {
 }
 
 # bats test_tags=guest
-@test "what is read while the sensor rests is not counted, and what comes after is as it was before" {
+@test "what is read while the sensor rests is not counted, nor what comes after as if it had not rested" {
 	variants_reopen "${all_pages[@]}"
 	local -A before
 	watch a
@@ -302,21 +302,43 @@ now() {
 		between $((pages * 2)) "$(at "$v" 0 reused $pages)" $((pages * 2 + programs))
 		before[$v]=$(value "$v" 0 accesses)
 	done
-	# another order: only the first access to each page can have been long ago
 	run_in a "$reread" "$WORK/file" $((bytes / 4)) loop $pages read
 	now wake
 	tell read
 	for v in $looked_at; do
 		[ "$(value "$v" 0 accesses)" = "${before[$v]}" ]
+		[ "$(value "$v" 0 beyond.accesses)" = 0 ]
 	done
+	# each page was last read before the rest: the i-th after i accesses of the look
 	loop 1
 	tell read
 	for v in $looked_at; do
-		between $((pages * 3)) "$(at "$v" 0 reused $pages)" $((pages * 3 + programs))
+		between $((pages * 2)) "$(at "$v" 0 reused $pages)" $((pages * 2 + programs))
+		between $pages "$(value "$v" 0 beyond.accesses)" $((pages + programs))
+		between $((pages * pages / 2)) "$(value "$v" 0 beyond.looked)" \
+			$(((pages + 2 * programs) * (pages + 2 * programs) / 2))
+		[ "$(value "$v" 0 beyond.missed)" = 0 ]
 	done
 	run_in a "$reread" "$WORK/file" $((bytes / 4)) loop $pages read
 	tell read
 	for v in $looked_at; do
 		between $((pages * 3 / 4)) "$(at "$v" 0 reused $((pages / 4)))" $((pages * 3 / 4 + programs))
+		between $pages "$(value "$v" 0 beyond.accesses)" $((pages + programs))
+	done
+}
+
+# bats test_tags=guest
+@test "what has left memory while the sensor rested is missed after it" {
+	variants_reopen "${all_pages[@]}"
+	watch a
+	loop 2
+	now rest
+	forget_file "$WORK/file"
+	now wake
+	loop 1
+	tell read
+	for v in $looked_at; do
+		between $pages "$(value "$v" 0 beyond.accesses)" $((pages + programs))
+		between $((pages - programs)) "$(value "$v" 0 beyond.missed)" $((pages + programs))
 	done
 }

@@ -38,3 +38,42 @@ counts() {
 	tell b stop
 	wait_for 30 counts false
 }
+
+# counted: of 40 looks in 20 s, how many found the sensor counting
+counted() {
+	local i n=0
+	for i in {1..40}; do
+		! counts true || n=$((n + 1))
+		sleep 0.5
+	done
+	echo $n
+}
+
+# bats test_tags=guest
+@test "reuse times are counted for a second in five when memory is short for good and has come to rest" {
+	local n
+	write_config "ceiling = 64M" <<-CONF
+		[engine a]
+		min = 16M
+		[engine b]
+		min = 8M
+	CONF
+	fresh_file "$dir/a" 128
+	start_daemon
+	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
+		skip "sensor reuse is off"
+	start_hog a a
+	start_hog b b
+	tell a read "$dir/a"
+	sleep 5
+	counts true
+	wait_for 60 counts false
+	n=$(counted)
+	echo "counted in $n of 40 looks"
+	[ "$n" -ge 3 ]
+	[ "$n" -le 20 ]
+	[ "$(engine a .stall_avg_ppm)" -ge 50000 ]
+	tell a stop
+	tell b read "$dir/a"
+	wait_for 2 counts true
+}

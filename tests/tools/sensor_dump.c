@@ -120,6 +120,10 @@ static json_t *reading(const struct sensor_reading *r)
 	json_object_set_new(o, "stalls", stalls(r));
 	json_object_set_new(o, "ghost_distance", array_of(r->ghost_distance, DISTANCE_BINS));
 	json_object_set_new(o, "reused", head_of(r->reused, REUSE_BINS));
+	json_object_set_new(o, "beyond",
+			    json_pack("{s:I s:I s:I}", "accesses", (json_int_t)r->beyond.accesses,
+				      "missed", (json_int_t)r->beyond.missed, "looked",
+				      (json_int_t)r->beyond.looked));
 	json_object_set_new(o, "missed", head_of(r->missed, REUSE_BINS));
 	return o;
 }

@@ -139,6 +139,9 @@ static void host_reuse(struct host *h, struct law_sample *s, uint64_t pages)
 {
 	s->reuse_sample_shift = (uint32_t)any(h, 4);
 	s->first_accesses += any(h, one_in(h, 4) ? pages / 8 : 0);
+	s->beyond.accesses += any(h, one_in(h, 4) ? pages / 8 : 0);
+	s->beyond.missed += any(h, one_in(h, 4) ? pages / 16 : 0);
+	s->beyond.looked += any(h, pages * pages);
 	for (int i = 0; i < 3; i++) {
 		uint64_t bin = below(h, REUSE_BINS), n = below(h, pages + 1);
 

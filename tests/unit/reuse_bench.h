@@ -39,7 +39,9 @@ struct bench {
 	uint64_t now_ns;
 	/* the sensor rests when law_watch() lets it */
 	bool may_rest;
+	bool moving; /* as if the law moved memory at every tick */
 	struct law_watch_state watch;
+	struct law_engine_state moves;
 	uint32_t ticks, watched;
 	uint64_t think_ns; /* after each access */
 };
@@ -127,7 +129,11 @@ static inline void access(struct bench *b, uint32_t key)
 
 static inline void watch(struct bench *b)
 {
-	bool watched = law_watch(&b->watch, &engine, &b->e, 1, b->now_ns);
+	bool watched;
+
+	if (b->moving)
+		b->moves.last_move_ns = b->now_ns;
+	watched = law_watch(&b->watch, &b->moves, &engine, &b->e, 1, b->now_ns);
 
 	sim_cache_rest(&b->cache, b->may_rest && !watched);
 	b->ticks++;
@@ -141,6 +147,7 @@ static inline void sample(struct bench *b)
 	b->s.ghost_refaults = b->cache.ghost_refaults;
 	memcpy(b->s.distance, b->cache.distance, sizeof(b->s.distance));
 	b->s.first_accesses = b->cache.first_accesses;
+	b->s.beyond = b->cache.beyond;
 	b->s.reuse_rests = b->cache.rests;
 	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
 	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));

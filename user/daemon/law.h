@@ -92,6 +92,7 @@ struct law_sample {
 	uint64_t evictions, ghost_refaults, ghost_unknown; /* see bpf/wire.h */
 	uint64_t distance[DISTANCE_BINS];
 	uint64_t first_accesses, reused[REUSE_BINS], missed[REUSE_BINS]; /* see bpf/wire.h */
+	struct reuse_beyond beyond;
 	uint64_t cpu_ns; /* CPU time of the engine's tasks */
 	uint64_t cpu_system_ns; /* the part of it that was spent in the kernel */
 	uint64_t cpu_at_ns; /* when these were read; 0: with the rest of the sample */
@@ -390,12 +391,15 @@ void policy_decide(struct law_state *state, const struct law_params *params,
 
 struct law_watch_state {
 	uint64_t until_ns; /* reuse times are counted until then */
+	uint64_t needed_ns; /* somebody lacks memory since; 0: nobody */
 	uint32_t active; /* engines, last time */
 };
 
-/* Whether reuse times should be counted from now on; after every tick. All zero at first. */
-bool law_watch(struct law_watch_state *state, const struct law_engine *engine,
-	       const struct law_estimate *estimate, uint32_t n, uint64_t now_ns);
+/* Whether reuse times should be counted from now on; after every tick. All zero at first. `moves` are
+ * the engines of law_state. */
+bool law_watch(struct law_watch_state *state, const struct law_engine_state *moves,
+	       const struct law_engine *engine, const struct law_estimate *estimate, uint32_t n,
+	       uint64_t now_ns);
 
 /* The pace of the loop: regular, at most when nothing happens, at least when a limit is near. */
 struct law_pace_bounds {

@@ -79,6 +79,7 @@ static inline void law_copy_but_histograms(struct law_sample *to, const struct l
 static inline void law_copy_reuse(struct law_sample *to, const struct law_sample *from)
 {
 	to->first_accesses = from->first_accesses;
+	to->beyond = from->beyond;
 	memcpy(to->reused, from->reused, sizeof(to->reused));
 	memcpy(to->missed, from->missed, sizeof(to->missed));
 }

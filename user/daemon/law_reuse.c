@@ -56,6 +56,75 @@ static uint64_t count_of(uint64_t now, uint64_t before, uint32_t shift)
 	return law_min(law_delta(now, before), (1ull << 30) >> shift) << COUNT_SHIFT;
 }
 
+static uint64_t width_of(unsigned int bin)
+{
+	return bin < REUSE_SUB_BINS ? 1 : 1ull << law_min(bin / REUSE_SUB_BINS - 1, 40);
+}
+
+static unsigned int bin_of(uint64_t time)
+{
+	unsigned int bin = 0;
+
+	for (uint64_t from = 0; bin < REUSE_BINS - 1; bin++) {
+		from += width_of(bin);
+		if (from > time)
+			break;
+	}
+	return bin;
+}
+
+/* The counts of a fold. */
+struct fold {
+	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
+};
+
+/* Sets ret to the part of each bin that is longer than `looked`; returns their sum. */
+static uint64_t longer_than(uint64_t looked, const uint64_t bins[REUSE_BINS],
+			    uint64_t ret[REUSE_BINS])
+{
+	uint64_t from = 0, sum = 0;
+
+	for (unsigned int i = 0; i < REUSE_BINS; i++) {
+		uint64_t width = width_of(i), to = from + width;
+
+		ret[i] = to <= looked ? 0 : bins[i];
+		if (from < looked && looked < to)
+			ret[i] = law_part(bins[i], law_ratio_32(to - looked, width));
+		sum += ret[i];
+		from = to;
+	}
+	return sum;
+}
+
+/*
+ * What was last read before the sensor rested has a longer reuse time than what the sensor has
+ * counted since. How much longer, those tell that were counted as longer before: the estimate of a
+ * distribution from observations some of which are cut off (E. Kaplan and P. Meier, "Nonparametric
+ * estimation from incomplete observations", JASA 1958). Where none was, it is no longer than that.
+ */
+static void add_beyond(const struct law_reuse *r, const struct reuse_beyond *was,
+		       const struct reuse_beyond *is, uint32_t shift, struct fold *f)
+{
+	uint64_t accesses = law_delta(is->accesses, was->accesses);
+	uint64_t looked = law_delta(is->looked, was->looked) / accesses;
+	uint64_t count = count_of(is->accesses, was->accesses, shift);
+	uint64_t count_missed = count_of(is->missed, was->missed, shift);
+	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
+	uint64_t all = longer_than(looked, r->times, times);
+	uint64_t all_missed = longer_than(looked, r->missed, missed);
+
+	if (all == 0)
+		all = times[bin_of(looked)] = 1;
+	for (unsigned int i = 0; i < REUSE_BINS; i++) {
+		uint64_t more = law_part(count, law_ratio_32(times[i], all));
+		uint64_t part = all_missed > 0 ? law_ratio_32(missed[i], all_missed)
+					       : law_ratio_32(times[i], all);
+
+		f->times[i] += more;
+		f->missed[i] += law_min(more, law_part(count_missed, part));
+	}
+}
+
 /*
  * Counts and the work they were counted in fade together: their ratio is that of sums, so that a
  * second of many accesses counts for more than one of few.
@@ -64,12 +133,17 @@ static void gather(struct law_reuse *r, const struct law_sample *was, const stru
 		   uint64_t work_ns, uint64_t alpha)
 {
 	uint32_t shift = law_min(is->reuse_sample_shift, 30);
+	struct fold f;
 
 	for (unsigned int i = 0; i < REUSE_BINS; i++) {
-		r->times[i] =
-		    law_ewma(r->times[i], count_of(is->reused[i], was->reused[i], shift), alpha);
-		r->missed[i] =
-		    law_ewma(r->missed[i], count_of(is->missed[i], was->missed[i], shift), alpha);
+		f.times[i] = count_of(is->reused[i], was->reused[i], shift);
+		f.missed[i] = count_of(is->missed[i], was->missed[i], shift);
+	}
+	if (law_delta(is->beyond.accesses, was->beyond.accesses) > 0)
+		add_beyond(r, &was->beyond, &is->beyond, shift, &f);
+	for (unsigned int i = 0; i < REUSE_BINS; i++) {
+		r->times[i] = law_ewma(r->times[i], f.times[i], alpha);
+		r->missed[i] = law_ewma(r->missed[i], f.missed[i], alpha);
 	}
 	r->first =
 	    law_ewma(r->first, count_of(is->first_accesses, was->first_accesses, shift), alpha);
@@ -85,7 +159,8 @@ void law_reuse_start(struct law_estimate *e, const struct law_sample *is)
 
 static uint64_t accesses_in(const struct law_sample *was, const struct law_sample *is)
 {
-	uint64_t n = law_delta(is->first_accesses, was->first_accesses);
+	uint64_t n = law_delta(is->first_accesses, was->first_accesses) +
+		     law_delta(is->beyond.accesses, was->beyond.accesses);
 
 	for (unsigned int i = 0; i < REUSE_BINS; i++)
 		n += law_delta(is->reused[i], was->reused[i]);
@@ -135,11 +210,6 @@ uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uin
 	folded_ns = r->new_ns;
 	r->new_ns = r->new_work_ns = 0;
 	return folded_ns;
-}
-
-static uint64_t width_of(unsigned int bin)
-{
-	return bin < REUSE_SUB_BINS ? 1 : 1ull << law_min(bin / REUSE_SUB_BINS - 1, 40);
 }
 
 /* Stall per work if these accesses missed. */

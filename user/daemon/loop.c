@@ -114,7 +114,8 @@ static void set_pace(struct daemon *d, bool urgent, uint64_t now_ns)
  * is asked again next time. */
 static void set_watch(struct daemon *d, uint64_t now_ns)
 {
-	bool watch = law_watch(&d->watch, d->law_engine, d->estimate, d->slots_used, now_ns);
+	bool watch = law_watch(&d->watch, d->law_state->engine, d->law_engine, d->estimate,
+			       d->slots_used, now_ns);
 	int r = sensors_rest(d->sensors, SENSOR_REUSE, !watch);
 
 	d->reuse_counting = watch && r == 0;

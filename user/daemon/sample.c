@@ -77,6 +77,7 @@ static void from_counters(const struct sensor_reading *r, struct law_sample *s)
 			memcpy(s->missed, r->missed, sizeof(s->missed));
 		}
 		s->first_accesses = r->first_accesses;
+		s->beyond = r->beyond;
 		s->reuse_sample_shift = r->reuse_sample_shift;
 		s->valid |= LAW_VALID_REUSE;
 	}

@@ -100,6 +100,7 @@ static void reuse_read(void *private, uint32_t slot, struct sensor_reading *read
 	reading->moved |= 1u << SENSOR_REUSE;
 	reading->accesses = c.accesses;
 	reading->first_accesses = c.first;
+	reading->beyond = c.beyond;
 	reading->late_misses = c.late_misses;
 	sensor_counters_sum(&r->counters, slot, &c);
 	memcpy(reading->reused, c.reused, sizeof(c.reused));

@@ -14,9 +14,8 @@ int sim_cache_init(struct sim_cache *c, uint32_t keys)
 	c->next = calloc(keys + 1, sizeof(*c->next));
 	c->seen = calloc(keys + 1, 1);
 	c->accessed = calloc(keys + 1, sizeof(*c->accessed));
-	c->bin = calloc(keys + 1, 1);
 	c->ghost = calloc((size_t)SIM_GHOST_SETS * SIM_GHOST_WAYS, sizeof(*c->ghost));
-	if (!c->prev || !c->next || !c->seen || !c->accessed || !c->bin || !c->ghost) {
+	if (!c->prev || !c->next || !c->seen || !c->accessed || !c->ghost) {
 		sim_cache_fini(c);
 		return -ENOMEM;
 	}
@@ -30,7 +29,6 @@ void sim_cache_fini(struct sim_cache *c)
 	free(c->next);
 	free(c->seen);
 	free(c->accessed);
-	free(c->bin);
 	free(c->ghost);
 	memset(c, 0, sizeof(*c));
 }
@@ -92,26 +90,26 @@ static void ghost_meet(struct sim_cache *c, uint32_t key)
 	c->ghost_unknown++;
 }
 
-/* As bpf/reuse.bpf.c: what was last read before the sensor rested is used as it was before. */
+/* As bpf/reuse.bpf.c. */
 void sim_cache_accessed(struct sim_cache *c, uint32_t key)
 {
 	uint64_t then = c->accessed[key];
-	unsigned int bin = c->bin[key];
+	unsigned int bin;
 
 	if (c->rests)
 		return;
 	c->accesses++;
-	if (then >> 1 == 0)
-		bin = 0;
-	else if (then >> 1 > c->woken)
-		bin = bin_of(c->accesses - (then >> 1), REUSE_SUB_BINS, REUSE_BINS);
-	if (bin == 0) {
+	if (then >> 1 == 0) {
 		c->first_accesses++;
-	} else {
+	} else if (then >> 1 > c->woken) {
+		bin = bin_of(c->accesses - (then >> 1), REUSE_SUB_BINS, REUSE_BINS);
 		c->reused[bin]++;
 		c->missed[bin] += then & SIM_READ_IN;
+	} else {
+		c->beyond.accesses++;
+		c->beyond.missed += then & SIM_READ_IN;
+		c->beyond.looked += c->accesses - c->woken;
 	}
-	c->bin[key] = (uint8_t)bin;
 	c->accessed[key] = c->accesses << 1;
 }
 

@@ -251,6 +251,7 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	s->ghost_unknown = e->cache.ghost_unknown;
 	memcpy(s->distance, e->cache.distance, sizeof(s->distance));
 	s->first_accesses = e->cache.first_accesses;
+	s->beyond = e->cache.beyond;
 	s->reuse_rests = e->cache.rests;
 	memcpy(s->reused, e->cache.reused, sizeof(s->reused));
 	memcpy(s->missed, e->cache.missed, sizeof(s->missed));
@@ -289,14 +290,15 @@ static void decide(struct sim_host *h, uint64_t now_ns, uint64_t tick_ns)
 					&h->sample[i], h->state->engine[i].target_bytes,
 					START_NS + now_ns);
 	}
-	watched = law_watch(&h->watch, h->law_engine, h->estimate, h->n, START_NS + now_ns);
-	for (uint32_t i = 0; i < h->n; i++)
-		sim_cache_rest(&h->engine[i].cache, !watched);
 	if (h->fixed)
 		decide_fixed(h);
 	else
 		policy_decide(h->state, &h->params, h->law_engine, h->sample, h->estimate, h->n,
 			      LAW_NO_ENGINE, START_NS + now_ns, h->workspace, h->decision);
+	watched = law_watch(&h->watch, h->state->engine, h->law_engine, h->estimate, h->n,
+			    START_NS + now_ns);
+	for (uint32_t i = 0; i < h->n; i++)
+		sim_cache_rest(&h->engine[i].cache, !watched);
 }
 
 /* -- judging -- */

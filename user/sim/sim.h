@@ -212,11 +212,11 @@ struct sim_cache {
 	uint64_t ghost_refaults, ghost_unknown;
 	uint64_t distance[DISTANCE_BINS];
 	uint64_t *accessed; /* [keys]: the clock then, << 1, and SIM_READ_IN since */
-	uint8_t *bin; /* [keys]: of its last reuse; 0: none */
 	uint64_t accesses; /* the clock */
 	uint64_t woken; /* the clock when the sensor began again to count */
 	bool rests; /* the sensor does */
 	uint64_t first_accesses, reused[REUSE_BINS], missed[REUSE_BINS];
+	struct reuse_beyond beyond;
 };
 
 int sim_cache_init(struct sim_cache *c, uint32_t keys);
