@@ -33,6 +33,7 @@ struct bench {
 	struct sim_cache cache;
 	uint64_t rng;
 	uint32_t cursor, pages;
+	uint32_t stale; /* that nobody reads, and the kernel keeps */
 	uint64_t accesses, misses;
 	struct law_sample s;
 	struct law_estimate e;
@@ -142,7 +143,7 @@ static inline void watch(struct bench *b)
 
 static inline void sample(struct bench *b)
 {
-	b->s.usage_bytes = b->s.file_bytes = b->cache.usage * LAW_PAGE_BYTES;
+	b->s.usage_bytes = b->s.file_bytes = (b->cache.usage + b->stale) * LAW_PAGE_BYTES;
 	b->s.evictions = b->s.pgsteal = b->cache.evictions;
 	b->s.ghost_refaults = b->cache.ghost_refaults;
 	memcpy(b->s.distance, b->cache.distance, sizeof(b->s.distance));
@@ -151,7 +152,8 @@ static inline void sample(struct bench *b)
 	b->s.reuse_rests = b->cache.rests;
 	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
 	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));
-	estimate_update(&b->e, &params, &engine, &b->s, b->pages * LAW_PAGE_BYTES, b->now_ns);
+	estimate_update(&b->e, &params, &engine, &b->s, (b->pages + b->stale) * LAW_PAGE_BYTES,
+			b->now_ns);
 	watch(b);
 }
 

@@ -398,6 +398,57 @@ static void what_was_counted_before_is_not_counted(void **state)
 	end(&b);
 }
 
+/* -- what misses though it should fit -- */
+
+/* Of 5000 pages 1500 are kept for nothing: 4000 should fit, and do not. */
+static void who_misses_what_should_fit_needs_some_more(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 3500);
+	run(&b, uniform_1000, 20 * LAW_S);
+	b.stale = 1500;
+	run(&b, uniform_4000, LAW_S);
+	assert_close(predicted(&b.e, 5120), 0);
+	run(&b, uniform_4000, 10 * LAW_S);
+	assert_close(predicted(&b.e, 4992), measured(uniform_4000, 3500));
+	assert_close(predicted(&b.e, 5760), 0);
+	/* more has not helped: nor would still more */
+	b.stale = 2300;
+	run(&b, uniform_4000, 10 * LAW_S);
+	assert_close(predicted(&b.e, 5760), 0);
+	/* but it is asked again after a minute */
+	run(&b, uniform_1000, 70 * LAW_S);
+	run(&b, uniform_4000, 10 * LAW_S);
+	assert_close(predicted(&b.e, 5760), measured(uniform_4000, 3500));
+	end(&b);
+}
+
+/* As many hit that should miss: it is only that the kernel does not keep what was read last. */
+static void what_hits_though_it_should_miss_makes_up_for_it(void **state)
+{
+	struct bench b;
+	uint64_t step = 250;
+
+	(void)state;
+	begin(&b, 3000);
+	run(&b, uniform_4000, 20 * LAW_S);
+	for (int i = 0; i < 100; i++) {
+		b.cache.reused[REUSE_SUB_BINS * 6] += step; /* 256 pages */
+		b.cache.missed[REUSE_SUB_BINS * 6] += step / 2;
+		b.cache.reused[REUSE_SUB_BINS * 12] += step; /* 16384 */
+		b.cache.first_accesses += step;
+		b.cache.evictions += step / 2;
+		b.s.cpu_ns += 3 * step * HIT_NS;
+		b.now_ns += TICK_NS;
+		sample(&b);
+	}
+	assert_true(b.e.memory.reuse_known);
+	assert_close(predicted(&b.e, 0), 2 * 15 / 3);
+	end(&b);
+}
+
 /* -- when to count -- */
 
 static void begin_watch(struct bench *b, uint32_t pages, reads next)
@@ -693,6 +744,8 @@ int main(void)
 		cmocka_unit_test(who_begins_to_need_more_is_watched_at_once),
 		cmocka_unit_test(a_look_does_not_see_less_than_there_is),
 		cmocka_unit_test(what_is_seen_first_after_a_rest_counts),
+		cmocka_unit_test(who_misses_what_should_fit_needs_some_more),
+		cmocka_unit_test(what_hits_though_it_should_miss_makes_up_for_it),
 		cmocka_unit_test(who_comes_is_watched),
 		cmocka_unit_test(who_is_not_settled_is_watched),
 		cmocka_unit_test(who_has_just_come_to_lack_memory_is_watched),

@@ -29,6 +29,10 @@
 #define SHORT_16     15 /* of a bin, missed: all of it */
 #define SHORT_NS     (300 * LAW_S) /* of reading; then it may try again */
 
+#define MISFIT_PART     8 /* more than what it has may end what misses though it should fit */
+#define MISFIT_AFTER_NS (2 * LAW_S) /* of that: a set that has just changed is read in */
+#define MISFIT_NS       (60 * LAW_S) /* of reading; then it may claim as much again */
+
 #define NEXT_TO_NOTHING 2 /* buckets: a 64th of the ceiling */
 #define NEEDS_PART      100 /* of its work, stalled, is no need */
 #define MAPPED_PART     4 /* of the cache: beyond it too much is touched without the kernel */
@@ -182,6 +186,8 @@ static void hold(struct law_estimate *e, uint64_t accesses, uint64_t window_ns)
 	r->short_age_ns += window_ns;
 	if (r->short_age_ns > SHORT_NS)
 		r->short_pages = 0;
+	r->misfit_age_ns += window_ns;
+	r->misfit_ns += window_ns;
 }
 
 /*
@@ -232,7 +238,6 @@ static void draw(uint64_t curve[LAW_BUCKETS], uint64_t bucket, const struct need
 		law_spread(curve, bucket, need->from, need->to, stall);
 		return;
 	}
-	missed = law_min(missed, stall);
 	law_spread(curve, bucket, need->from, base_pages, stall - missed);
 	law_spread(curve, bucket, base_pages, need->most, missed);
 }
@@ -277,6 +282,32 @@ static uint64_t sum_of(const uint64_t bins[REUSE_BINS])
 	return sum;
 }
 
+/*
+ * What misses though by its reuse time it should fit: a set whose pages are sampled may be larger
+ * than it looks, and the kernel may keep others than those read last. As much of it as is not made
+ * up for by what hits though it should not is to be ended by more memory, but by so much more and not
+ * again by more than that, for what an engine drops itself misses with any memory.
+ */
+static uint64_t misfit(struct law_estimate *e, uint64_t curve[LAW_BUCKETS], uint64_t base_pages,
+		       uint64_t stall)
+{
+	struct law_reuse *r = &e->memory.reuse;
+	uint64_t bucket = e->bucket_bytes / LAW_PAGE_BYTES, most;
+
+	if ((stall * e->memory.kappa) >> LAW_ONE_SHIFT <= LAW_ONE / NEEDS_PART)
+		r->misfit_ns = 0;
+	if (r->misfit_ns < MISFIT_AFTER_NS)
+		return 0;
+	if (r->misfit_pages == 0 || r->misfit_age_ns > MISFIT_NS)
+		r->misfit_pages = base_pages;
+	r->misfit_age_ns = 0;
+	most = r->misfit_pages + r->misfit_pages / MISFIT_PART + bucket;
+	if (base_pages >= most)
+		return 0;
+	law_spread(curve, bucket, base_pages, most, stall);
+	return stall;
+}
+
 void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64_t base_pages)
 {
 	struct law_reuse *r = &e->memory.reuse;
@@ -287,12 +318,14 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64
 		 times = 0;
 	/* accesses of a longer reuse time than the bins so far, and their share in 1/2^32 */
 	uint64_t longer = total, share = 1ull << 32;
+	uint64_t missed_inside = 0, hit_outside = 0;
 
 	if (total >> COUNT_SHIFT < ACCESSES_FEW)
 		return;
 	for (unsigned int i = 0;
 	     i < REUSE_BINS && longer > 0 && size >> SIZE_SHIFT << shift < SIZE_CAP; i++) {
 		uint64_t stall = stall_of(e, r->times[i], shift);
+		uint64_t missed = law_min(stall_of(e, r->missed[i], shift), stall);
 		uint64_t most = law_part(width_of(i) << SIZE_SHIFT, share);
 		struct need need = {
 			.from = other + (size >> SIZE_SHIFT << shift),
@@ -309,10 +342,14 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64
 			learn_short(r, i, times, all_missed);
 		if (i == r->short_bin)
 			need_more(&need, r->short_pages);
-		draw(curve, e->bucket_bytes / LAW_PAGE_BYTES, &need, base_pages, stall,
-		     stall_of(e, r->missed[i], shift));
+		draw(curve, e->bucket_bytes / LAW_PAGE_BYTES, &need, base_pages, stall, missed);
 		all += stall;
+		if (need.most <= base_pages)
+			missed_inside += missed;
+		else if (need.from >= base_pages)
+			hit_outside += stall - missed;
 	}
+	all += misfit(e, curve, base_pages, law_less(missed_inside, hit_outside));
 	for (unsigned int b = 0; b < LAW_BUCKETS; b++) {
 		e->curve[b] = (uint32_t)law_min(curve[b], UINT32_MAX);
 		reached += e->curve[b];
