@@ -317,7 +317,7 @@ now() {
 		between $pages "$(value "$v" 0 beyond.accesses)" $((pages + programs))
 		between $((pages * pages / 2)) "$(value "$v" 0 beyond.looked)" \
 			$(((pages + 2 * programs) * (pages + 2 * programs) / 2))
-		[ "$(value "$v" 0 beyond.missed)" = 0 ]
+		[ "$(value "$v" 0 beyond.missed)" -le $programs ]
 	done
 	run_in a "$reread" "$WORK/file" $((bytes / 4)) loop $pages read
 	tell read

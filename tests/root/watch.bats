@@ -39,6 +39,10 @@ counts() {
 	wait_for 30 counts false
 }
 
+stalled() {
+	[ "$(engine "$1" .stall_avg_ppm)" -ge 50000 ]
+}
+
 # counted: of 40 looks in 20 s, how many found the sensor counting
 counted() {
 	local i n=0
@@ -51,7 +55,7 @@ counted() {
 
 # bats test_tags=guest
 @test "reuse times are counted for a second in five when memory is short for good and has come to rest" {
-	local n
+	local n i
 	write_config "ceiling = 64M" <<-CONF
 		[engine a]
 		min = 16M
@@ -59,21 +63,28 @@ counted() {
 		min = 8M
 	CONF
 	fresh_file "$dir/a" 128
+	fresh_file "$dir/b" 128
 	start_daemon
 	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
 		skip "sensor reuse is off"
 	start_hog a a
 	start_hog b b
 	tell a read "$dir/a"
-	sleep 5
+	wait_for 20 stalled a
 	counts true
-	wait_for 60 counts false
+	wait_for 90 counts false
 	n=$(counted)
 	echo "counted in $n of 40 looks"
 	[ "$n" -ge 3 ]
 	[ "$n" -le 20 ]
-	[ "$(engine a .stall_avg_ppm)" -ge 50000 ]
+	stalled a
+	# who comes to lack memory is looked at, and not for a second
 	tell a stop
-	tell b read "$dir/a"
-	wait_for 2 counts true
+	wait_for 90 counts false
+	tell b read "$dir/b"
+	wait_for 10 stalled b
+	for i in {1..6}; do
+		counts true
+		sleep 0.5
+	done
 }

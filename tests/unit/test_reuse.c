@@ -17,6 +17,13 @@ static double measured(reads next, uint32_t pages)
 	return stall;
 }
 
+static void resize(struct bench *b, uint32_t pages)
+{
+	b->pages = pages;
+	while (b->cache.usage > pages)
+		sim_cache_evict(&b->cache);
+}
+
 /* Within a tenth, or within a tenth of a stall per work: 15 is all there is to see. */
 static void assert_close(double is, double should)
 {
@@ -425,6 +432,32 @@ static void who_misses_what_should_fit_needs_some_more(void **state)
 	end(&b);
 }
 
+static void what_was_enough_for_it_is_kept_in_mind(void **state)
+{
+	struct bench b;
+	double stall = measured(uniform_4000, 3500);
+
+	(void)state;
+	begin(&b, 3500);
+	b.stale = 1500;
+	run(&b, uniform_4000, 20 * LAW_S);
+	assert_close(predicted(&b.e, 4992), stall);
+	resize(&b, 4100);
+	run(&b, uniform_4000, 10 * LAW_S);
+	assert_true(predicted(&b.e, 4992) > .7 * stall);
+	assert_close(predicted(&b.e, 5632), 0);
+	/* in less it is asked for from there */
+	resize(&b, 3200);
+	run(&b, uniform_4000, 10 * LAW_S);
+	assert_close(predicted(&b.e, 4608), measured(uniform_4000, 3200));
+	assert_close(predicted(&b.e, 5504), 0);
+	/* not for ever */
+	resize(&b, 4100);
+	run(&b, uniform_4000, 70 * LAW_S);
+	assert_close(predicted(&b.e, 4608), 0);
+	end(&b);
+}
+
 /* As many hit that should miss: it is only that the kernel does not keep what was read last. */
 static void what_hits_though_it_should_miss_makes_up_for_it(void **state)
 {
@@ -548,7 +581,7 @@ static void a_look_does_not_take_long_reuse_times_for_short_ones(void **state)
 {
 	static const uint64_t think_ns[] = { 0, 50000, 200000 };
 	struct bench b;
-	double within, beyond, missed;
+	double within, beyond, missed, mean;
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
@@ -561,15 +594,44 @@ static void a_look_does_not_take_long_reuse_times_for_short_ones(void **state)
 		b.may_rest = true;
 		run(&b, uniform_4000, 10 * LAW_S);
 		b.ticks = b.watched = 0;
+		mean = 0;
 		for (int t = 0; t < 200; t++) {
 			run(&b, uniform_4000, TICK_NS);
 			assert_as_before(predicted(&b.e, 2048), within);
 			assert_as_before(predicted(&b.e, 3520), beyond);
 			assert_as_before(missed_share(&b.e.memory.reuse), missed);
+			mean += predicted(&b.e, 3520) / 200;
 		}
+		assert_close(mean / beyond, 1);
 		assert_watched(&b, 18, 24);
 		end(&b);
 	}
+}
+
+/* Half of a set is gone when the sensor wakes: it was read in order, so it misses where it is longest. */
+static void misses_that_are_new_after_a_rest_are_the_longest(void **state)
+{
+	struct bench b;
+	struct law_reuse *r = &b.e.memory.reuse;
+	uint64_t before, after;
+
+	(void)state;
+	begin_watch(&b, 8600, hot_and_cold);
+	b.think_ns = LAW_MS;
+	while (!b.cache.rests)
+		run(&b, hot_and_cold, TICK_NS);
+	memset(r->missed, 0, sizeof(r->missed));
+	resize(&b, 4000);
+	while (b.cache.rests)
+		run(&b, hot_and_cold, TICK_NS);
+	before = sum(r->times);
+	run(&b, hot_and_cold, LAW_S / 2);
+	after = sum(r->missed);
+	assert_true(before > 0 && after > 0);
+	for (int i = 0; i < REUSE_SUB_BINS * 8; i++) /* 1024 */
+		after -= r->missed[i];
+	assert_true((double)after > .9 * (double)sum(r->missed));
+	end(&b);
 }
 
 /* Nothing longer than the look is known: it is taken to be as long. */
@@ -670,13 +732,19 @@ static void who_is_not_settled_is_watched(void **state)
 							.refault_stall = LAW_ONE / 2,
 							.stall_now = LAW_ONE / 2,
 							.stall_usual = LAW_ONE / 2 } };
-	struct law_estimate other[4] = { still, still, still, still };
+	struct law_estimate other[] = { still, still, still, still, still, still, still };
+	bool watched[] = { false, true, true, true, true, true, false };
+	enum { NO_CURVE = 3 };
 
 	(void)state;
 	other[1].memory.stall_usual = LAW_ONE / 5;
 	other[2].memory.phases.period_ns = 6 * LAW_S;
-	other[3].memory.reuse_known = false;
-	for (int i = 0; i < 4; i++) {
+	other[NO_CURVE].memory.reuse_known = false;
+	other[4].memory.refault_stall = LAW_ONE / 10 * 9; /* nine times the curve's */
+	other[5].memory.stall_usual = 0;
+	other[5].memory.stall_now = LAW_ONE / 16;
+	other[6].memory.stall_now = LAW_ONE / 10 * 6;
+	for (int i = 0; i < 7; i++) {
 		struct law_watch_state w = { 0 };
 		struct law_engine_state moves = { .last_move_ns = START };
 		struct law_estimate e = still;
@@ -687,8 +755,8 @@ static void who_is_not_settled_is_watched(void **state)
 		assert_true(law_watch(&w, &moves, &engine, &e, 1, now_ns += 5 * LAW_S));
 		assert_false(law_watch(&w, &moves, &engine, &e, 1, now_ns += 2 * LAW_S));
 		assert_int_equal(law_watch(&w, &moves, &engine, &other[i], 1, now_ns += LAW_S),
-				 i > 0);
-		if (i < 3)
+				 watched[i]);
+		if (i != NO_CURVE)
 			continue;
 		/* who is not seen after a minute will not be: a look, and it rests */
 		law_watch(&w, &moves, &engine, &other[i], 1, now_ns += 51 * LAW_S);
@@ -744,7 +812,9 @@ int main(void)
 		cmocka_unit_test(who_begins_to_need_more_is_watched_at_once),
 		cmocka_unit_test(a_look_does_not_see_less_than_there_is),
 		cmocka_unit_test(what_is_seen_first_after_a_rest_counts),
+		cmocka_unit_test(misses_that_are_new_after_a_rest_are_the_longest),
 		cmocka_unit_test(who_misses_what_should_fit_needs_some_more),
+		cmocka_unit_test(what_was_enough_for_it_is_kept_in_mind),
 		cmocka_unit_test(what_hits_though_it_should_miss_makes_up_for_it),
 		cmocka_unit_test(who_comes_is_watched),
 		cmocka_unit_test(who_is_not_settled_is_watched),

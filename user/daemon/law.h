@@ -141,9 +141,9 @@ struct law_reuse {
 	 * 0: nothing is known to be too little */
 	uint64_t short_pages, short_age_ns;
 	uint32_t short_bin;
-	/* for so long it has missed what should fit, and in so many pages, `misfit_age_ns` ago, when
-	 * it last claimed more for that; 0: never */
-	uint64_t misfit_ns, misfit_pages, misfit_age_ns;
+	/* for so long it has now missed what should fit; and in so many pages, stalled by so much,
+	 * it last did so for long, `misfit_age_ns` ago; 0 pages: not lately */
+	uint64_t misfit_ns, misfit_pages, misfit_stall, misfit_age_ns;
 };
 
 /* Its set, the memory that what it reads again takes, and whether it comes and goes; see

@@ -345,7 +345,7 @@ static bool reuse_fold(struct fold *f, struct law_estimate *e, const struct law_
 	folded_ns =
 	    law_reuse_fold(e, is, f->window_ns, work_in(m, f->window_ns, stall, m->kappa_now));
 	if (folded_ns > 0) {
-		law_reuse_curve(e, is, f->base);
+		law_reuse_curve(e, is, f->base, folded_ns);
 		law_phases_fold(e, params->gamma_ppm, folded_ns);
 	}
 	return true;

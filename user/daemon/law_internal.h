@@ -142,7 +142,8 @@ uint64_t law_reuse_worth(const struct law_estimate *e);
 /* The size from which on no more than a hundredth of its work would be stalled. */
 uint64_t law_reuse_needs(const struct law_estimate *e);
 /* Draws the whole curve of an engine that stands at `base_pages`. */
-void law_reuse_curve(struct law_estimate *e, const struct law_sample *sample, uint64_t base_pages);
+void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64_t base_pages,
+		     uint64_t window_ns);
 
 /* -- phases, where reuse times are known; see law_phases.c -- */
 

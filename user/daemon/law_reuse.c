@@ -27,11 +27,11 @@
 
 #define SHORT_PASSES 2 /* over its pages: in the first it reads in what the second would find */
 #define SHORT_16     15 /* of a bin, missed: all of it */
-#define SHORT_NS     (300 * LAW_S) /* of reading; then it may try again */
+#define SHORT_NS     (300 * LAW_S) /* then it may try again */
 
-#define MISFIT_PART     8 /* more than what it has may end what misses though it should fit */
-#define MISFIT_AFTER_NS (2 * LAW_S) /* of that: a set that has just changed is read in */
-#define MISFIT_NS       (60 * LAW_S) /* of reading; then it may claim as much again */
+#define MISFIT_AFTER_NS (2 * LAW_S) /* of missing what should fit: a new set is read in */
+#define MISFIT_PART     8 /* of what it has, and a bucket, may be what it lacks */
+#define MISFIT_NS       (60 * LAW_S) /* since it last missed so; then it may claim again */
 
 #define NEXT_TO_NOTHING 2 /* buckets: a 64th of the ceiling */
 #define NEEDS_PART      100 /* of its work, stalled, is no need */
@@ -82,51 +82,49 @@ struct fold {
 	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
 };
 
-/* Sets ret to the part of each bin that is longer than `looked`; returns their sum. */
-static uint64_t longer_than(uint64_t looked, const uint64_t bins[REUSE_BINS],
-			    uint64_t ret[REUSE_BINS])
+/* Adds `count` to the bins from `first` on as they are in `known`; to `other` if none is. */
+static void add_longer(uint64_t bins[REUSE_BINS], uint64_t count, unsigned int first,
+		       const uint64_t known[REUSE_BINS], unsigned int other)
 {
-	uint64_t from = 0, sum = 0;
+	uint64_t all = 0;
 
-	for (unsigned int i = 0; i < REUSE_BINS; i++) {
-		uint64_t width = width_of(i), to = from + width;
-
-		ret[i] = to <= looked ? 0 : bins[i];
-		if (from < looked && looked < to)
-			ret[i] = law_part(bins[i], law_ratio_32(to - looked, width));
-		sum += ret[i];
-		from = to;
-	}
-	return sum;
+	for (unsigned int i = first; i < REUSE_BINS; i++)
+		all += known[i];
+	if (all == 0)
+		bins[other] += count;
+	else
+		for (unsigned int i = first; i < REUSE_BINS; i++)
+			bins[i] += law_part(count, law_ratio_32(known[i], all));
 }
 
 /*
  * What was last read before the sensor rested has a longer reuse time than what the sensor has
- * counted since. How much longer, those tell that were counted as longer before: the estimate of a
- * distribution from observations some of which are cut off (E. Kaplan and P. Meier, "Nonparametric
- * estimation from incomplete observations", JASA 1958). Where none was, it is no longer than that.
+ * counted since. How much longer, those tell that were counted as longer before, missed and hit: the
+ * estimate of a distribution from observations some of which are cut off (E. Kaplan and P. Meier,
+ * "Nonparametric estimation from incomplete observations", JASA 1958). Where none was counted it is
+ * taken to be just that long; of misses where none missed, as long as the longest of those that hit.
  */
 static void add_beyond(const struct law_reuse *r, const struct reuse_beyond *was,
 		       const struct reuse_beyond *is, uint32_t shift, struct fold *f)
 {
-	uint64_t accesses = law_delta(is->accesses, was->accesses);
-	uint64_t looked = law_delta(is->looked, was->looked) / accesses;
+	uint64_t looked =
+	    law_delta(is->looked, was->looked) / law_delta(is->accesses, was->accesses);
 	uint64_t count = count_of(is->accesses, was->accesses, shift);
-	uint64_t count_missed = count_of(is->missed, was->missed, shift);
-	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
-	uint64_t all = longer_than(looked, r->times, times);
-	uint64_t all_missed = longer_than(looked, r->missed, missed);
+	uint64_t missed = law_min(count_of(is->missed, was->missed, shift), count);
+	uint64_t hit[REUSE_BINS], added[REUSE_BINS] = { 0 };
+	unsigned int first = bin_of(looked), longest = first;
 
-	if (all == 0)
-		all = times[bin_of(looked)] = 1;
 	for (unsigned int i = 0; i < REUSE_BINS; i++) {
-		uint64_t more = law_part(count, law_ratio_32(times[i], all));
-		uint64_t part = all_missed > 0 ? law_ratio_32(missed[i], all_missed)
-					       : law_ratio_32(times[i], all);
-
-		f->times[i] += more;
-		f->missed[i] += law_min(more, law_part(count_missed, part));
+		hit[i] = law_less(r->times[i], r->missed[i]);
+		if (hit[i] > 0 && i > longest)
+			longest = i;
 	}
+	add_longer(added, missed, first, r->missed, longest);
+	for (unsigned int i = 0; i < REUSE_BINS; i++) {
+		f->missed[i] += added[i];
+		f->times[i] += added[i];
+	}
+	add_longer(f->times, count - missed, first, hit, first);
 }
 
 /*
@@ -172,7 +170,7 @@ static uint64_t accesses_in(const struct law_sample *was, const struct law_sampl
 }
 
 /* For how many accesses the engine has had how much memory: until it grows by a bucket. */
-static void hold(struct law_estimate *e, uint64_t accesses, uint64_t window_ns)
+static void hold(struct law_estimate *e, uint64_t accesses)
 {
 	struct law_reuse *r = &e->memory.reuse;
 	uint64_t base = law_pages(e->base_bytes);
@@ -183,11 +181,6 @@ static void hold(struct law_estimate *e, uint64_t accesses, uint64_t window_ns)
 		r->held_pages = base;
 	}
 	r->held_pages = law_min(r->held_pages, base);
-	r->short_age_ns += window_ns;
-	if (r->short_age_ns > SHORT_NS)
-		r->short_pages = 0;
-	r->misfit_age_ns += window_ns;
-	r->misfit_ns += window_ns;
 }
 
 /*
@@ -201,6 +194,10 @@ uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uin
 	struct law_reuse *r = &e->memory.reuse;
 	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40), alpha, folded_ns;
 
+	r->short_age_ns = law_min(r->short_age_ns + window_ns, NEW_MAX_NS);
+	if (r->short_age_ns > SHORT_NS)
+		r->short_pages = 0;
+	r->misfit_age_ns = law_min(r->misfit_age_ns + window_ns, NEW_MAX_NS);
 	if (is->reuse_rests)
 		return 0;
 	r->new_ns = law_min(r->new_ns + window_ns, NEW_MAX_NS);
@@ -210,7 +207,7 @@ uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uin
 	/* how much of what is known comes from this fold: who reads little forgets slowly */
 	alpha = law_min(law_alpha(r->new_ns, TAU_REUSE_NS),
 			(accesses << 16) / (accesses + ACCESSES_ENOUGH));
-	hold(e, accesses, r->new_ns);
+	hold(e, accesses);
 	gather(r, &e->last, is, r->new_work_ns, alpha);
 	law_copy_reuse(&e->last, is);
 	folded_ns = r->new_ns;
@@ -282,33 +279,53 @@ static uint64_t sum_of(const uint64_t bins[REUSE_BINS])
 	return sum;
 }
 
+/* How long, and in how many pages, it has missed what should fit. */
+static void learn_misfit(struct law_estimate *e, uint64_t base_pages, uint64_t stall,
+			 uint64_t window_ns)
+{
+	struct law_reuse *r = &e->memory.reuse;
+	bool misses = (stall * e->memory.kappa) >> LAW_ONE_SHIFT > LAW_ONE / NEEDS_PART;
+
+	/* a single fold may have taken longer than is waited for: it is two at least */
+	r->misfit_ns = !misses ? 0 : r->misfit_ns > 0 ? r->misfit_ns + window_ns : 1;
+	if (r->misfit_age_ns > MISFIT_NS)
+		r->misfit_pages = 0;
+	if (r->misfit_ns < MISFIT_AFTER_NS)
+		return;
+	if (r->misfit_pages == 0 || base_pages < r->misfit_pages) {
+		r->misfit_pages = base_pages;
+		r->misfit_stall = stall;
+	}
+	/* slowly: there is less and less while it is being cured */
+	r->misfit_stall =
+	    law_ewma(r->misfit_stall, stall, law_alpha(window_ns, 4 * MISFIT_AFTER_NS));
+	r->misfit_age_ns = 0;
+}
+
 /*
  * What misses though by its reuse time it should fit: a set whose pages are sampled may be larger
  * than it looks, and the kernel may keep others than those read last. As much of it as is not made
- * up for by what hits though it should not is to be ended by more memory, but by so much more and not
- * again by more than that, for what an engine drops itself misses with any memory.
+ * up for by what hits though it should not is taken to be ended by an eighth more memory; what of
+ * that was enough is kept in mind. Where all of it was not, more would not be: what an engine drops
+ * itself misses with any memory. Returns the stall per work that it has added to the curve.
  */
-static uint64_t misfit(struct law_estimate *e, uint64_t curve[LAW_BUCKETS], uint64_t base_pages,
-		       uint64_t stall)
+static uint64_t draw_misfit(const struct law_estimate *e, uint64_t curve[LAW_BUCKETS],
+			    uint64_t usage_pages)
 {
-	struct law_reuse *r = &e->memory.reuse;
-	uint64_t bucket = e->bucket_bytes / LAW_PAGE_BYTES, most;
+	const struct law_reuse *r = &e->memory.reuse;
+	uint64_t bucket = e->bucket_bytes / LAW_PAGE_BYTES;
+	uint64_t to = r->misfit_pages + r->misfit_pages / MISFIT_PART + bucket;
 
-	if ((stall * e->memory.kappa) >> LAW_ONE_SHIFT <= LAW_ONE / NEEDS_PART)
-		r->misfit_ns = 0;
-	if (r->misfit_ns < MISFIT_AFTER_NS)
+	if (r->misfit_ns == 0)
+		to = law_min(to, usage_pages);
+	if (r->misfit_pages == 0 || to <= r->misfit_pages)
 		return 0;
-	if (r->misfit_pages == 0 || r->misfit_age_ns > MISFIT_NS)
-		r->misfit_pages = base_pages;
-	r->misfit_age_ns = 0;
-	most = r->misfit_pages + r->misfit_pages / MISFIT_PART + bucket;
-	if (base_pages >= most)
-		return 0;
-	law_spread(curve, bucket, base_pages, most, stall);
-	return stall;
+	law_spread(curve, bucket, r->misfit_pages, to, r->misfit_stall);
+	return r->misfit_stall;
 }
 
-void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64_t base_pages)
+void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64_t base_pages,
+		     uint64_t window_ns)
 {
 	struct law_reuse *r = &e->memory.reuse;
 	uint32_t shift = law_min(is->reuse_sample_shift, 30);
@@ -349,7 +366,8 @@ void law_reuse_curve(struct law_estimate *e, const struct law_sample *is, uint64
 		else if (need.from >= base_pages)
 			hit_outside += stall - missed;
 	}
-	all += misfit(e, curve, base_pages, law_less(missed_inside, hit_outside));
+	learn_misfit(e, base_pages, law_less(missed_inside, hit_outside), window_ns);
+	all += draw_misfit(e, curve, law_pages(is->usage_bytes));
 	for (unsigned int b = 0; b < LAW_BUCKETS; b++) {
 		e->curve[b] = (uint32_t)law_min(curve[b], UINT32_MAX);
 		reached += e->curve[b];

@@ -15,21 +15,23 @@
 #define WATCH_LINGER_NS (2 * LAW_S) /* after the last need */
 #define WATCH_REST_NS   (15 * LAW_S) /* then at most, until ... */
 #define WATCH_LOOK_NS   LAW_S /* ... a look of so long */
-#define SETTLED_NS      (5 * LAW_S) /* after the last move, or since somebody lacks memory */
-#define UNSEEN_NS       (60 * LAW_S) /* the same, where a curve may still come of it */
-#define SETTLED_REST_NS (4 * LAW_S) /* though somebody lacks memory */
+#define SETTLED_NS      (5 * LAW_S) /* after the last move, and since somebody lacks memory */
+#define UNSEEN_NS       (60 * LAW_S) /* the same, for whom there is no curve, or a wrong one */
+#define SETTLED_JUMP    (LAW_ONE / 20) /* of time; or a quarter of what it is stalled usually */
+#define SETTLED_REST_NS (4 * LAW_S) /* of rest where somebody lacks memory */
+
+static bool curve_errs(const struct law_estimate *est)
+{
+	return !est->memory.reuse_known ||
+	       law_stall_per_work(est->memory.refault_stall) > WATCH_ERROR * law_stall_of(est);
+}
 
 static bool needs_watching(const struct law_estimate *est)
 {
 	const struct law_memory *m = &est->memory;
 	uint64_t cure = (law_less(m->outside, m->far) * m->kappa) >> LAW_ONE_SHIFT;
 
-	if (m->refault_stall < WATCH_STALL)
-		return false;
-	if (!m->reuse_known)
-		return true;
-	return cure > WATCH_CURE ||
-	       law_stall_per_work(m->refault_stall) > WATCH_ERROR * law_stall_of(est);
+	return m->refault_stall >= WATCH_STALL && (cure > WATCH_CURE || curve_errs(est));
 }
 
 /* It is as it was, though somebody has lacked memory for so long: more would not be seen. */
@@ -37,11 +39,12 @@ static bool is_settled(const struct law_estimate *est, const struct law_engine_s
 		       uint64_t lacked_ns, uint64_t now_ns)
 {
 	const struct law_memory *m = &est->memory;
-	uint64_t jump =
-	    law_max(m->stall_now, m->stall_usual) - law_min(m->stall_now, m->stall_usual);
+	uint64_t most = law_max(m->stall_now, m->stall_usual);
+	uint64_t jump = most - law_min(m->stall_now, m->stall_usual);
 
-	return lacked_ns >= (m->reuse_known ? SETTLED_NS : UNSEEN_NS) && jump <= LAW_JUMP &&
-	       !law_phases_short(est) && law_less(now_ns, s->last_move_ns) >= SETTLED_NS;
+	return lacked_ns >= (curve_errs(est) ? UNSEEN_NS : SETTLED_NS) &&
+	       jump <= law_max(SETTLED_JUMP, m->stall_usual / 4) && !law_phases_short(est) &&
+	       law_less(now_ns, s->last_move_ns) >= SETTLED_NS;
 }
 
 bool law_watch(struct law_watch_state *state, const struct law_engine_state *moves,
