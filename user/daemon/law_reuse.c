@@ -29,7 +29,7 @@
 #define SHORT_16     15 /* of a bin, missed: all of it */
 #define SHORT_NS     (300 * LAW_S) /* then it may try again */
 
-#define MISFIT_AFTER_NS (2 * LAW_S) /* of missing what should fit: a new set is read in */
+#define MISFIT_AFTER_NS (4 * LAW_S) /* of missing what should fit: a new set is read in */
 #define MISFIT_PART     8 /* of what it has, and a bucket, may be what it lacks */
 #define MISFIT_NS       (60 * LAW_S) /* since it last missed so; then it may claim again */
 
