@@ -180,4 +180,35 @@ static inline double predicted(const struct law_estimate *e, uint32_t pages)
 	return (double)sum / (double)LAW_ONE;
 }
 
+/* What an LRU of so many pages stalls, per work. */
+static inline double measured(reads next, uint32_t pages)
+{
+	struct bench b;
+	double stall;
+
+	begin(&b, pages);
+	run(&b, next, 20 * LAW_S);
+	b.accesses = b.misses = 0;
+	run(&b, next, 20 * LAW_S);
+	stall = (double)(b.misses * MISS_NS) / (double)(b.accesses * HIT_NS);
+	end(&b);
+	return stall;
+}
+
+static inline void resize(struct bench *b, uint32_t pages)
+{
+	b->pages = pages;
+	while (b->cache.usage > pages)
+		sim_cache_evict(&b->cache);
+}
+
+/* Within a tenth, or within a tenth of a stall per work: 15 is all there is to see. */
+static inline void assert_close(double is, double should)
+{
+	double slack = should * .1 > .1 ? should * .1 : .1;
+
+	if (is < should - slack || is > should + slack)
+		fail_msg("%.3f stall per work predicted, %.3f measured", is, should);
+}
+
 #endif
