@@ -53,7 +53,7 @@ counted() {
 	echo $n
 }
 
-# bats test_tags=guest
+# A disk of a few hundred reads a second never comes to rest: not in a guest.
 @test "reuse times are counted for a second in five when memory is short for good and has come to rest" {
 	local n i
 	write_config "ceiling = 64M" <<-CONF
