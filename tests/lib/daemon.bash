@@ -72,6 +72,12 @@ stop_daemon() {
 	wait "$daemon_pid" 2>/dev/null
 }
 
+# need_sensor_on NAME: skips the test where the daemon that runs has it off
+need_sensor_on() {
+	[[ $(cli --json doctor | jq -r --arg name "$1" '.sensors[] | select(.name == $name) | .variant') != off ]] ||
+		skip "sensor $1 is off"
+}
+
 # start_hog NAME ENGINE: an engine stand-in in the engine's cgroup
 start_hog() {
 	mkfifo "$dir/$1.in"

@@ -34,8 +34,7 @@ changes_to() {
 	fresh_file "$dir/large" 46
 	fresh_file "$dir/steady" 38
 	start_daemon
-	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
-		skip "sensor reuse is off"
+	need_sensor_on reuse
 	start_hog changing changing
 	start_hog steady steady
 	tell steady read "$dir/steady"

@@ -27,8 +27,7 @@ counts() {
 	fresh_file "$dir/a" 96
 	fresh_file "$dir/b" 128
 	start_daemon
-	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
-		skip "sensor reuse is off"
+	need_sensor_on reuse
 	start_hog a a
 	start_hog b b
 	tell a loop "$dir/a"
@@ -65,8 +64,7 @@ counted() {
 	fresh_file "$dir/a" 128
 	fresh_file "$dir/b" 128
 	start_daemon
-	[[ $(cli --json doctor | jq -r '.sensors[] | select(.name == "reuse") | .variant') != off ]] ||
-		skip "sensor reuse is off"
+	need_sensor_on reuse
 	start_hog a a
 	start_hog b b
 	tell a read "$dir/a"

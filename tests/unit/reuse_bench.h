@@ -135,7 +135,6 @@ static inline void watch(struct bench *b)
 	if (b->moving)
 		b->moves.last_move_ns = b->now_ns;
 	watched = law_watch(&b->watch, &b->moves, &engine, &b->e, 1, b->now_ns);
-
 	sim_cache_rest(&b->cache, b->may_rest && !watched);
 	b->ticks++;
 	b->watched += watched;
@@ -144,14 +143,7 @@ static inline void watch(struct bench *b)
 static inline void sample(struct bench *b)
 {
 	b->s.usage_bytes = b->s.file_bytes = (b->cache.usage + b->stale) * LAW_PAGE_BYTES;
-	b->s.evictions = b->s.pgsteal = b->cache.evictions;
-	b->s.ghost_refaults = b->cache.ghost_refaults;
-	memcpy(b->s.distance, b->cache.distance, sizeof(b->s.distance));
-	b->s.first_accesses = b->cache.first_accesses;
-	b->s.beyond = b->cache.beyond;
-	b->s.reuse_rests = b->cache.rests;
-	memcpy(b->s.reused, b->cache.reused, sizeof(b->s.reused));
-	memcpy(b->s.missed, b->cache.missed, sizeof(b->s.missed));
+	sim_cache_sample(&b->cache, &b->s);
 	estimate_update(&b->e, &params, &engine, &b->s, (b->pages + b->stale) * LAW_PAGE_BYTES,
 			b->now_ns);
 	watch(b);

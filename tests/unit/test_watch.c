@@ -10,6 +10,12 @@ static void begin_watch(struct bench *b, uint32_t pages, reads next)
 	b->ticks = b->watched = 0;
 }
 
+static void run_until(struct bench *b, reads next, bool rests)
+{
+	while (b->cache.rests != rests)
+		run(b, next, TICK_NS);
+}
+
 static void assert_watched(const struct bench *b, uint32_t least_percent, uint32_t most_percent)
 {
 	uint32_t percent = 100 * b->watched / b->ticks;
@@ -136,12 +142,10 @@ static void misses_that_are_new_after_a_rest_are_the_longest(void **state)
 	(void)state;
 	begin_watch(&b, 8600, hot_and_cold);
 	b.think_ns = LAW_MS;
-	while (!b.cache.rests)
-		run(&b, hot_and_cold, TICK_NS);
+	run_until(&b, hot_and_cold, true);
 	memset(r->missed, 0, sizeof(r->missed));
 	resize(&b, 4000);
-	while (b.cache.rests)
-		run(&b, hot_and_cold, TICK_NS);
+	run_until(&b, hot_and_cold, false);
 	before = sum(r->times);
 	run(&b, hot_and_cold, LAW_S / 2);
 	after = sum(r->missed);
@@ -160,11 +164,9 @@ static void what_is_seen_first_after_a_rest_counts(void **state)
 	(void)state;
 	begin_watch(&b, 5600, loop_6000);
 	b.think_ns = LAW_MS;
-	while (!b.cache.rests)
-		run(&b, loop_6000, TICK_NS);
+	run_until(&b, loop_6000, true);
 	memset(&b.e.memory.reuse, 0, sizeof(b.e.memory.reuse));
-	while (b.cache.rests)
-		run(&b, loop_6000, TICK_NS);
+	run_until(&b, loop_6000, false);
 	run(&b, loop_6000, LAW_S);
 	assert_true(sum(b.e.memory.reuse.times) > 0);
 	assert_close(missed_share(&b.e.memory.reuse), 1);

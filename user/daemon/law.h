@@ -361,6 +361,9 @@ struct law_state {
 	struct law_engine_state engine[LAW_ENGINES_MAX];
 };
 
+/* The bin of n in a histogram of bpf/wire.h: `sub_bins` of them, a power of two, to the octave. */
+uint32_t law_histogram_bin(uint64_t n, uint32_t sub_bins, uint32_t bins);
+
 /* Working memory of policy_decide(), so that it neither allocates nor needs a large stack. */
 struct law_workspace;
 uint64_t law_workspace_bytes(uint32_t engines);

@@ -26,3 +26,14 @@ uint64_t law_log1p(uint64_t s)
 	log2 += (uint64_t)(exponent - LAW_ONE_SHIFT) << LAW_ONE_SHIFT;
 	return (log2 * LN2_20) >> LAW_ONE_SHIFT;
 }
+
+uint32_t law_histogram_bin(uint64_t n, uint32_t sub_bins, uint32_t bins)
+{
+	uint32_t shift = (uint32_t)__builtin_ctz(sub_bins), e, bin;
+
+	if (n < sub_bins)
+		return (uint32_t)n;
+	e = 63 - (uint32_t)__builtin_clzll(n) - shift;
+	bin = (e + 1) * sub_bins + (uint32_t)((n >> e) & (sub_bins - 1));
+	return bin < bins ? bin : bins - 1;
+}

@@ -65,18 +65,6 @@ static uint64_t width_of(unsigned int bin)
 	return bin < REUSE_SUB_BINS ? 1 : 1ull << law_min(bin / REUSE_SUB_BINS - 1, 40);
 }
 
-static unsigned int bin_of(uint64_t time)
-{
-	unsigned int bin = 0;
-
-	for (uint64_t from = 0; bin < REUSE_BINS - 1; bin++) {
-		from += width_of(bin);
-		if (from > time)
-			break;
-	}
-	return bin;
-}
-
 /* The counts of a fold. */
 struct fold {
 	uint64_t times[REUSE_BINS], missed[REUSE_BINS];
@@ -112,7 +100,8 @@ static void add_beyond(const struct law_reuse *r, const struct reuse_beyond *was
 	uint64_t count = count_of(is->accesses, was->accesses, shift);
 	uint64_t missed = law_min(count_of(is->missed, was->missed, shift), count);
 	uint64_t hit[REUSE_BINS], added[REUSE_BINS] = { 0 };
-	unsigned int first = bin_of(looked), longest = first;
+	unsigned int first = law_histogram_bin(looked, REUSE_SUB_BINS, REUSE_BINS);
+	unsigned int longest = first;
 
 	for (unsigned int i = 0; i < REUSE_BINS; i++) {
 		hit[i] = law_less(r->times[i], r->missed[i]);
@@ -192,7 +181,7 @@ uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uin
 			uint64_t work_ns)
 {
 	struct law_reuse *r = &e->memory.reuse;
-	uint64_t accesses = law_min(accesses_in(&e->last, is), 1ull << 40), alpha, folded_ns;
+	uint64_t accesses, alpha, folded_ns;
 
 	r->short_age_ns = law_min(r->short_age_ns + window_ns, NEW_MAX_NS);
 	if (r->short_age_ns > SHORT_NS)
@@ -202,6 +191,7 @@ uint64_t law_reuse_fold(struct law_estimate *e, const struct law_sample *is, uin
 		return 0;
 	r->new_ns = law_min(r->new_ns + window_ns, NEW_MAX_NS);
 	r->new_work_ns = law_min(r->new_work_ns + law_min(work_ns, 1ull << 50), 1ull << 50);
+	accesses = law_min(accesses_in(&e->last, is), 1ull << 40);
 	if (accesses < ACCESSES_FOLD)
 		return 0;
 	/* how much of what is known comes from this fold: who reads little forgets slowly */

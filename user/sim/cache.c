@@ -62,18 +62,6 @@ static void ghost_leave(struct sim_cache *c, uint32_t key)
 	*oldest = (struct sim_ghost){ .key = key, .stamp = c->evictions };
 }
 
-/* As in bpf/wire.h: so many linear bins, a power of two, to the octave. */
-static unsigned int bin_of(uint64_t d, unsigned int sub_bins, unsigned int bins)
-{
-	unsigned int shift = (unsigned int)__builtin_ctz(sub_bins), e, bin;
-
-	if (d < sub_bins)
-		return (unsigned int)d;
-	e = 63 - (unsigned int)__builtin_clzll(d) - shift;
-	bin = (e + 1) * sub_bins + (unsigned int)((d >> e) & (sub_bins - 1));
-	return bin < bins ? bin : bins - 1;
-}
-
 static void ghost_meet(struct sim_cache *c, uint32_t key)
 {
 	struct sim_ghost *set = ghost_set(c, key);
@@ -82,8 +70,8 @@ static void ghost_meet(struct sim_cache *c, uint32_t key)
 		if (set[i].stamp == 0 || set[i].key != key)
 			continue;
 		c->ghost_refaults++;
-		c->distance[bin_of(c->evictions - set[i].stamp, DISTANCE_SUB_BINS,
-				   DISTANCE_BINS)]++;
+		c->distance[law_histogram_bin(c->evictions - set[i].stamp, DISTANCE_SUB_BINS,
+					      DISTANCE_BINS)]++;
 		set[i].stamp = 0;
 		return;
 	}
@@ -102,7 +90,7 @@ void sim_cache_accessed(struct sim_cache *c, uint32_t key)
 	if (then >> 1 == 0) {
 		c->first_accesses++;
 	} else if (then >> 1 > c->woken) {
-		bin = bin_of(c->accesses - (then >> 1), REUSE_SUB_BINS, REUSE_BINS);
+		bin = law_histogram_bin(c->accesses - (then >> 1), REUSE_SUB_BINS, REUSE_BINS);
 		c->reused[bin]++;
 		c->missed[bin] += then & SIM_READ_IN;
 	} else {
@@ -118,6 +106,19 @@ void sim_cache_rest(struct sim_cache *c, bool rest)
 	if (c->rests && !rest)
 		c->woken = c->accesses;
 	c->rests = rest;
+}
+
+void sim_cache_sample(const struct sim_cache *c, struct law_sample *s)
+{
+	s->pgsteal = s->evictions = c->evictions;
+	s->ghost_refaults = c->ghost_refaults;
+	s->ghost_unknown = c->ghost_unknown;
+	memcpy(s->distance, c->distance, sizeof(s->distance));
+	s->first_accesses = c->first_accesses;
+	s->beyond = c->beyond;
+	s->reuse_rests = c->rests;
+	memcpy(s->reused, c->reused, sizeof(s->reused));
+	memcpy(s->missed, c->missed, sizeof(s->missed));
 }
 
 void sim_cache_forget(struct sim_cache *c, uint32_t key)

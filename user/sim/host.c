@@ -243,18 +243,10 @@ static void sense(struct sim_host *h, uint32_t i, uint64_t tick_ns)
 	s->file_bytes = e->cache.usage * LAW_PAGE_BYTES;
 	s->anon_bytes = s->unreclaimable_bytes = e->heap * LAW_PAGE_BYTES;
 	s->refault_file = e->refaults;
-	s->pgsteal = s->evictions = e->cache.evictions;
 	s->limit_hits = e->limit_hits;
 	s->cpu_ns = e->cpu_ns;
 	s->stall_ns[heap ? STALL_DIRECT_RECLAIM : STALL_REFAULT] = e->stall_ns;
-	s->ghost_refaults = e->cache.ghost_refaults;
-	s->ghost_unknown = e->cache.ghost_unknown;
-	memcpy(s->distance, e->cache.distance, sizeof(s->distance));
-	s->first_accesses = e->cache.first_accesses;
-	s->beyond = e->cache.beyond;
-	s->reuse_rests = e->cache.rests;
-	memcpy(s->reused, e->cache.reused, sizeof(s->reused));
-	memcpy(s->missed, e->cache.missed, sizeof(s->missed));
+	sim_cache_sample(&e->cache, s);
 	sense_psi(h, i, tick_ns);
 	if (!(s->valid & LAW_VALID_LEDGER))
 		memset(s->stall_ns, 0, sizeof(s->stall_ns));

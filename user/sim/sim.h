@@ -229,6 +229,8 @@ bool sim_cache_insert(struct sim_cache *c, uint32_t key);
 void sim_cache_accessed(struct sim_cache *c, uint32_t key);
 /* The sensor rests, or goes on. */
 void sim_cache_rest(struct sim_cache *c, bool rest);
+/* What sensors and the kernel have counted, into a sample. */
+void sim_cache_sample(const struct sim_cache *c, struct law_sample *s);
 /* What is read under this key from now on is another page, if the last has been evicted. */
 void sim_cache_forget(struct sim_cache *c, uint32_t key);
 /* Evicts the least recently used page; false when there is none. */
